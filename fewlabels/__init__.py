@@ -1,0 +1,1 @@
+"""Choosing, spreading and using few labels: the methods, on arrays, without the pipeline."""
