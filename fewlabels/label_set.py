@@ -1,6 +1,7 @@
-"""The one currency of the pipeline: every way of spending a budget ends in a label set, every trainer starts from one."""
+"""The one currency of the pipeline: every way of spending a budget ends in a label set, every trainer starts there."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,3 +43,7 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Give the arrays by name, such that `LabelSet(**label_set.arrays())` is the same label set."""
+        return {name: values for name, values in vars(self).items() if values is not None}

@@ -13,8 +13,6 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.label_set import LabelSet
-
 
 @contextmanager
 def written(path: str | Path) -> Iterator[Path]:
@@ -36,18 +34,19 @@ def save_array(path: str | Path, values: NDArray[Any]) -> None:
 
 def load_array(path: str | Path) -> NDArray[Any]:
     """Map an array into memory, read-only: a stage that looks at few rows reads few."""
-    return np.load(path, mmap_mode="r")
+    values: NDArray[Any] = np.load(path, mmap_mode="r")
+    return values
 
 
-def save_label_set(path: str | Path, label_set: LabelSet) -> None:
-    arrays = {name: values for name, values in vars(label_set).items() if values is not None}
+def save_arrays(path: str | Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Save named arrays, the same bytes for the same arrays."""
     with written(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def load_label_set(path: str | Path) -> LabelSet:
+def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     with np.load(path) as arrays:
-        return LabelSet(**arrays)
+        return dict(arrays)
 
 
 def save_object(path: str | Path, value: object) -> None:

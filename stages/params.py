@@ -110,6 +110,7 @@ class Data(_Strict):
 class LogisticRegression(_Strict):
     C: Annotated[float, _above_zero()]
     distances_C: Annotated[float, _above_zero()]
+    pixel_power: Annotated[float, _above_zero()]
     max_iterations: Annotated[int, _at_least(1)]
 
 

@@ -1,0 +1,35 @@
+# Each target sets itself up: the first one on a fresh machine makes .venv from requirements.lock.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+ENVIRONMENT := .venv/.complete
+
+.PHONY: help repro test lint lock clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
+	dvc repro
+
+test: lint  ## Run ruff, mypy and the tests
+	pytest
+
+lint: $(ENVIRONMENT)
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirements.lock
+	pip install --quiet uv
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+
+clean:  ## Remove the environment (the data stays in DVC's cache)
+	rm -rf .venv
+
+$(ENVIRONMENT): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,40 @@
+"""Multinomial logistic regression, from raw pixels or from distances to centroids, as one scikit-learn Pipeline."""
+
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from fewlabels.distances import distances_to
+from fewlabels.label_set import LabelSet
+from fewlabels.pixels import scaled
+
+
+def logistic_regression(label_set: LabelSet, *, C: float, max_iterations: int, pixel_power: float) -> Pipeline:
+    """Build an untrained classifier that takes what the label set's images come as: raw pixels.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+        If it has `centroids`, the features are the standardised distances to them, otherwise the pixels.
+    C : float
+        Inverse strength of the L2 penalty.
+    max_iterations : int
+        L-BFGS stops after so many.
+    pixel_power : float
+        Pixels, scaled to 0..1, are raised to this power. 0.5 makes more of the faint parts of an image; 1 leaves them.
+        Centroids live among unchanged pixels, so distances are not touched by it.
+
+    Returns
+    -------
+    Pipeline
+        Fit and predict with uint8 pixels of shape (n, d). All computation is in float32.
+    """
+    if label_set.centroids is None:
+        steps = [FunctionTransformer(scaled, kw_args={"power": pixel_power})]
+    else:
+        steps = [
+            FunctionTransformer(scaled),
+            FunctionTransformer(distances_to, kw_args={"centroids": label_set.centroids}),
+            StandardScaler(copy=False),
+        ]
+    return make_pipeline(*steps, LogisticRegression(C=C, max_iter=max_iterations))

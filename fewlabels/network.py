@@ -1,0 +1,238 @@
+"""Small convolutional networks, trained for a number of gradient steps that suits 500 labels as well as 60,000.
+
+A network can collapse: it answers one class for every image, and its accuracy is that class's share. The study's
+network does so now and then, from an unlucky initialisation. It is told here from a bad result, and tried again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+from tqdm.keras import TqdmCallback
+
+from fewlabels.label_set import LabelSet
+from fewlabels.quiet_keras import keras, tf
+
+CHECKS = 20
+"""How often a training looks at its validation data."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained network and how it came to be.
+
+    Attributes
+    ----------
+    model : keras.Model
+        Takes uint8 pixels of shape (n, height * width), gives a score for each class; the largest is the answer.
+    curves : list of dict
+        One row for each look at the validation data: `start` (0 for the first initialisation), `step`, `loss`,
+        `accuracy`, `validation_loss`, `validation_accuracy`.
+    collapsed_starts : int
+        Initialisations that ended in a network with a constant answer.
+    collapsed : bool
+        Whether `model` itself is such a network, because every start was.
+    """
+
+    model: keras.Model
+    curves: list[dict[str, float]]
+    collapsed_starts: int
+    collapsed: bool
+
+
+def train(
+    images: NDArray[np.uint8],
+    label_set: LabelSet,
+    *,
+    image_shape: Sequence[int],
+    classes: int,
+    architecture: str,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    validation_share: float,
+    patience: int,
+    restarts: int,
+    seed: int,
+) -> Training:
+    """Train a network on a label set, as often as it takes until one does not collapse.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height * width)
+        All training images; the label set says which rows are used.
+    label_set : LabelSet
+        A stratified `validation_share` of it is held back to choose the weights that are kept.
+    image_shape : (int, int)
+        Height and width.
+    classes : int
+    architecture : {"compact", "study"}
+    steps : int
+        Gradient steps of one start, unless the validation loss has not improved `patience` times in a row; there are
+        20 looks at it in a training.
+    batch_size : int
+    learning_rate : float
+        Peak of Adam's rate: linear warm-up over the first tenth of the steps, then half a cosine down to zero.
+    validation_share : float
+    patience : int
+    restarts : int
+        How often to start again after a collapse.
+    seed : int
+        Seeds the split, the initialisations and the order of the images.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ValueError
+        If the label set is too small to hold back validation data.
+    """
+    held_back = ceil(validation_share * len(label_set))
+    if len(label_set) <= held_back:
+        raise ValueError(f"{len(label_set)} labels are too few to hold back {held_back} for validation")
+    _, counts = np.unique(label_set.labels, return_counts=True)
+    every_class_fits = counts.min() >= 2 and min(held_back, len(label_set) - held_back) >= len(counts)
+    train_rows, validation_rows = train_test_split(
+        np.arange(len(label_set)),
+        test_size=held_back,
+        random_state=seed,
+        stratify=label_set.labels if every_class_fits else None,
+    )
+    batches = _batches(images, label_set, train_rows, batch_size, seed)
+    held_out = images[label_set.rows[validation_rows]], label_set.labels[validation_rows]
+
+    curves: list[dict[str, float]] = []
+    for start in range(restarts + 1):
+        keras.utils.set_random_seed((seed + start) % 2**32)
+        model = ARCHITECTURES[architecture](image_shape, classes)
+        curves += _train_once(model, batches, held_out, steps, learning_rate, patience, start)
+        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:1000]])
+        if not collapsed:
+            break
+    without_optimizer = keras.Model(model.inputs, model.outputs, name=model.name)
+    return Training(without_optimizer, curves, collapsed_starts=start + collapsed, collapsed=collapsed)
+
+
+def has_collapsed(model: keras.Model, images: NDArray[np.uint8]) -> bool:
+    """Tell whether a network answers the same class for every image."""
+    answers = model.predict(images, batch_size=1024, verbose=0).argmax(axis=1)
+    return bool(np.all(answers == answers[0]))
+
+
+def compact(image_shape: Sequence[int], classes: int) -> keras.Model:
+    """Three times convolution, pooling, batch normalisation, ReLU: pooled early to be fast, normalised not to die.
+
+    Parameters
+    ----------
+    image_shape : (int, int)
+    classes : int
+
+    Returns
+    -------
+    keras.Model
+        Takes raw uint8 pixels of shape (n, height * width), gives probabilities of shape (n, classes).
+    """
+    inputs, x = _pixels(image_shape)
+    for filters in (32, 64, 128):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.MaxPooling2D(padding="same")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.Flatten()(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x), name="compact")
+
+
+def study(image_shape: Sequence[int], classes: int) -> keras.Model:
+    """Build the reference study's layers as they were: the single ReLU channel in the middle is what can die.
+
+    Parameters
+    ----------
+    image_shape : (int, int)
+    classes : int
+
+    Returns
+    -------
+    keras.Model
+        Takes raw uint8 pixels of shape (n, height * width), gives sigmoid scores of shape (n, classes).
+    """
+    inputs, x = _pixels(image_shape)
+    for filters in (32, 64, 128):
+        x = keras.layers.Conv2D(filters, 3, activation="relu")(x)
+    x = keras.layers.Conv2D(1, 1, activation="relu")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(64, activation="relu")(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="sigmoid")(x), name="study")
+
+
+ARCHITECTURES = {"compact": compact, "study": study}
+
+
+def _pixels(image_shape: Sequence[int]) -> tuple[Any, Any]:
+    inputs = keras.Input((int(np.prod(image_shape)),), dtype="uint8", name="pixels")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    return inputs, keras.layers.Reshape((*image_shape, 1))(x)
+
+
+def _batches(
+    images: NDArray[np.uint8], label_set: LabelSet, rows: NDArray[np.int64], batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Shuffled batches without end; only row numbers are shuffled, and pixels stay bytes until in the model."""
+    pixels, labels = tf.constant(images[label_set.rows[rows]]), tf.constant(label_set.labels[rows])
+    return (
+        tf.data.Dataset.range(len(rows))
+        .shuffle(len(rows), seed=seed)
+        .repeat()
+        .batch(batch_size, drop_remainder=True)
+        .map(lambda picked: (tf.gather(pixels, picked), tf.gather(labels, picked)))
+        .prefetch(2)
+    )
+
+
+def _train_once(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    held_out: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    steps: int,
+    learning_rate: float,
+    patience: int,
+    start: int,
+) -> list[dict[str, float]]:
+    """Train from the current weights, keep the best on the data held out, and return the curves."""
+    warm_up = ceil(steps / 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
+    checks = min(CHECKS, steps)
+    history = model.fit(
+        batches,
+        steps_per_epoch=steps // checks,
+        epochs=checks,
+        validation_data=held_out,
+        validation_batch_size=1024,
+        callbacks=[
+            keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True),
+            TqdmCallback(verbose=0, desc=f"start {start}, {len(held_out[0])} images held back", disable=None),
+        ],
+        shuffle=False,  # the batches are shuffled
+        verbose=0,
+    ).history
+    return [
+        {
+            "start": start,
+            "step": (check + 1) * (steps // checks),
+            "loss": history["loss"][check],
+            "accuracy": history["accuracy"][check],
+            "validation_loss": history["val_loss"][check],
+            "validation_accuracy": history["val_accuracy"][check],
+        }
+        for check in range(len(history["loss"]))
+    ]

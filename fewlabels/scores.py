@@ -1,0 +1,75 @@
+"""What a label set or a classifier is worth, once the true labels may be looked at."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+from fewlabels.label_set import LabelSet
+
+
+def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, int | float]:
+    """Judge a label set.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+    true_labels : ndarray of uint8, shape (n,)
+        The true label of every training image.
+
+    Returns
+    -------
+    dict
+        `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right; `coverage`:
+        share of the training images that it gives a label.
+    """
+    return {
+        "bought": int(label_set.bought.sum()),
+        "rows": len(label_set),
+        "purity": accuracy_score(true_labels[label_set.rows], label_set.labels),
+        "coverage": len(label_set) / len(true_labels),
+    }
+
+
+def classifier_scores(
+    true_labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: list[str]
+) -> dict[str, float | dict[str, float]]:
+    """Judge a classifier by its predictions.
+
+    Parameters
+    ----------
+    true_labels, predicted : ndarray of uint8, shape (n,)
+    classes : list of str
+        What the labels 0, 1, 2 … stand for.
+
+    Returns
+    -------
+    dict
+        `accuracy`, `macro_f1`, and `recall` for each class by name; all between 0 and 1.
+    """
+    labels = np.arange(len(classes))
+    recalls = recall_score(true_labels, predicted, labels=labels, average=None, zero_division=0)
+    return {
+        "accuracy": accuracy_score(true_labels, predicted),
+        "macro_f1": f1_score(true_labels, predicted, labels=labels, average="macro", zero_division=0),
+        "recall": dict(zip(classes, recalls.tolist(), strict=True)),
+    }
+
+
+def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:
+    """Compute the share of images whose label is the most frequent one of their cluster.
+
+    It bounds what labelling one image in each cluster can give. Manning, Raghavan and Schütze, "Introduction to
+    Information Retrieval", 2008, section 16.3.
+
+    Parameters
+    ----------
+    assignments : ndarray of int32, shape (n,)
+    true_labels : ndarray of uint8, shape (n,)
+
+    Returns
+    -------
+    float
+    """
+    counts = np.zeros((assignments.max() + 1, int(true_labels.max()) + 1), np.int64)
+    np.add.at(counts, (assignments, true_labels), 1)
+    return float(counts.max(axis=1).sum() / len(assignments))

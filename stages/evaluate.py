@@ -1,0 +1,161 @@
+"""Judge every label set and every model; write the metrics, the plots and the study's table with ours beside it.
+
+Apart from select-representatives, which buys them, the only stage that reads training labels: to count those that
+are right. No timings go into the metrics: the same parameters give the same file.
+"""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from fewlabels import pictures
+from fewlabels.label_set import LabelSet
+from fewlabels.scores import classifier_scores, cluster_purity, label_set_scores
+from stages import files, params
+
+FLAT, LABELS, MODELS = Path("data/flat"), Path("data/labels"), Path("data/models")
+CONFUSION, PICTURES = Path("metrics/confusion"), Path("data/pictures")
+SHOWN = 60
+"""Images in a picture of examples."""
+
+
+def main() -> None:
+    settings = params.load()
+    classes = settings.data.classes
+    true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
+    test_images = files.load_array(FLAT / "test_images.npy")
+    names = list(dict.fromkeys(settings.label_sets.lr + settings.label_sets.nn))
+    label_sets = {name: _label_set(name) for name in names}
+
+    kmeans = files.load_object("data/clusters/kmeans.joblib")[-1]
+    metrics: dict[str, Any] = {
+        "kmeans": {
+            "inertia": kmeans.inertia_,
+            "purity": cluster_purity(files.load_array("data/clusters/assignments.npy"), true_labels),
+            "iterations": kmeans.n_iter_,
+        },
+        "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in label_sets.items()},
+        "lr": {},
+        "nn": {},
+    }
+    models = [("lr", name) for name in settings.label_sets.lr] + [("nn", name) for name in settings.label_sets.nn]
+    for classifier, name in tqdm(models, desc="judging models", disable=None):
+        predicted = PREDICT[classifier](name, test_images)
+        metrics[classifier][name] = classifier_scores(test_labels, predicted, classes)
+        if classifier == "nn":
+            metrics["nn"][name] |= files.load_json(MODELS / "nn" / f"{name}.json")
+        _save_confusion(f"{classifier}_{name}", test_labels, predicted, classes)
+    files.save_json("metrics/metrics.json", metrics)
+
+    train_images = files.load_array(FLAT / "train_images.npy").reshape(-1, *settings.data.image_shape)
+    _save_pictures(train_images, true_labels, metrics, settings)
+    print_table(metrics, settings)
+
+
+def _label_set(name: str) -> LabelSet:
+    return LabelSet(**files.load_arrays(LABELS / f"{name}.npz"))
+
+
+def _predict_lr(name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    predicted: NDArray[np.uint8] = files.load_object(MODELS / "lr" / f"{name}.joblib").predict(images)
+    return predicted
+
+
+def _predict_nn(name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    from fewlabels.quiet_keras import keras  # only here: a run without networks does not wait for it
+
+    model = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
+    scores: NDArray[np.float32] = model.predict(np.asarray(images), batch_size=1024, verbose=0)
+    return np.asarray(scores.argmax(axis=1), np.uint8)
+
+
+PREDICT = {"lr": _predict_lr, "nn": _predict_nn}
+
+
+def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: list[str]) -> None:
+    """One row an image, as `dvc plots` wants it; sorted, so that git packs it to next to nothing."""
+    rows = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
+    with files.written(CONFUSION / f"{name}.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["actual", "predicted"])
+        table.writerows((classes[one], classes[other]) for one, other in rows)
+
+
+def _save_pictures(
+    images: NDArray[np.uint8], true_labels: NDArray[np.uint8], metrics: dict[str, Any], settings: params.Params
+) -> None:
+    classes = settings.data.classes
+    bought, spread = _label_set("representatives"), _label_set("propagated")
+    picked = _evenly(len(bought))
+    wrong = np.flatnonzero(spread.labels != true_labels[spread.rows])
+    shown = wrong[_evenly(len(wrong))]
+    accuracies = {
+        classifier: {name: scores["accuracy"] for name, scores in metrics[classifier].items()}
+        for classifier in ("lr", "nn")
+    }
+    for name, figure in {
+        "representatives": pictures.image_grid(
+            images[bought.rows[picked]],
+            [classes[label] for label in bought.labels[picked]],
+            f"{len(picked)} of the {len(bought):,} representatives and the labels bought for them",
+        ),
+        "mislabelled": pictures.image_grid(
+            images[spread.rows[shown]],
+            [f"{classes[spread.labels[row]]}\nis {classes[true_labels[spread.rows[row]]]}" for row in shown],
+            f"{len(shown)} of the {len(wrong):,} images that propagation gave a wrong label",
+        ),
+        "accuracy": pictures.accuracy_bars(
+            accuracies, f"{settings.clusters:,} clusters, percentile {settings.percentile:g}"
+        ),
+    }.items():
+        _save_figure(PICTURES / f"{name}.png", figure)
+
+
+def _evenly(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, SHOWN)).astype(np.int64)
+
+
+def _save_figure(path: Path, figure: Figure) -> None:
+    with files.written(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
+
+
+def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
+    """Print one row a label set: what it cost, what it is worth, and the study's figure where it published one."""
+    published = _published(settings)
+    table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
+    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study"):
+        table.add_column(heading, justify="left" if heading == "label set" else "right")
+    for name, scores in metrics["label_sets"].items():
+        cells = [name, f"{scores['bought']:,}", f"{scores['rows']:,}", f"{scores['purity']:.3f}"]
+        for classifier in ("lr", "nn"):
+            ours = metrics[classifier].get(name, {})
+            cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * bool(ours.get("collapsed")) if ours else "")
+            cells.append(f"{100 * published[classifier, name]:.2f}" if (classifier, name) in published else "")
+        table.add_row(*cells)
+    Console(width=100, file=sys.stdout).print(table)
+    collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]
+    if collapsed:
+        print(f"* a collapsed network, which answers one class for every image: {', '.join(collapsed)}")
+
+
+def _published(settings: params.Params) -> dict[tuple[str, str], float]:
+    """The study's accuracies that apply to this setting; where a column is empty, it does not matter."""
+    with Path("experiments/published.csv").open(newline="", encoding="utf-8") as file:
+        return {
+            (row["model"], row["label_set"]): float(row["accuracy"])
+            for row in csv.DictReader(file)
+            if row["clusters"] in ("", str(settings.clusters)) and row["percentile"] in ("", f"{settings.percentile:g}")
+        }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels import idx
+from stages import files, params
+
+RAW, FLAT = Path("data/raw"), Path("data/flat")
+
+
+def main() -> None:
+    data = params.load().data
+    for part, name in (("train", "train"), ("t10k", "test")):
+        images_file, labels_file = RAW / f"{part}-images-idx3-ubyte", RAW / f"{part}-labels-idx1-ubyte"
+        images, labels = _parsed(images_file), _parsed(labels_file)
+        try:
+            idx.check_images(images, data.image_shape)
+        except ValueError as error:
+            raise SystemExit(f"{images_file}: {error}") from None
+        try:
+            idx.check_labels(labels, len(images), len(data.classes))
+        except ValueError as error:
+            raise SystemExit(f"{labels_file}: {error}") from None
+        files.save_array(FLAT / f"{name}_images.npy", images.reshape(len(images), -1))
+        files.save_array(FLAT / f"{name}_labels.npy", labels)
+        print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
+
+
+def _parsed(path: Path) -> NDArray[np.uint8]:
+    try:
+        return idx.parse(path.read_bytes())
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SystemExit(f"{path}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

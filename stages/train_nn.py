@@ -1,0 +1,53 @@
+"""Train a network on one label set: `python -m stages.train_nn NAME`."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from fewlabels.label_set import LabelSet
+from stages import files, params
+
+MODELS, CURVES = Path("data/models/nn"), Path("metrics/curves")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("label_set", choices=params.LABEL_SETS)
+    name = parser.parse_args().label_set
+    settings = params.load()
+    label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
+    images = files.load_array("data/flat/train_images.npy")
+    print(f"{settings.network.architecture} network on {name}: {len(label_set):,} images", flush=True)
+
+    from fewlabels.network import train  # not above: a bad parameter should not wait for TensorFlow
+
+    try:
+        training = train(
+            images,
+            label_set,
+            image_shape=settings.data.image_shape,
+            classes=len(settings.data.classes),
+            seed=settings.seed,
+            **settings.network.model_dump(),
+        )
+    except ValueError as error:
+        raise SystemExit(f"data/labels/{name}.npz: {error}") from None
+    if training.collapsed_starts:
+        print(f"WARNING: {name}: {training.collapsed_starts} starts collapsed to a constant answer", file=sys.stderr)
+    if training.collapsed:
+        print(f"WARNING: {name}: so did the last one; its accuracy means nothing", file=sys.stderr)
+
+    with files.written(MODELS / f"{name}.keras") as partial:
+        training.model.save(partial)
+    files.save_json(
+        MODELS / f"{name}.json", {"collapsed_starts": training.collapsed_starts, "collapsed": training.collapsed}
+    )
+    with files.written(CURVES / f"{name}.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, training.curves[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(training.curves)
+
+
+if __name__ == "__main__":
+    main()
