@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
-from tqdm.keras import TqdmCallback
 
 from fewlabels.label_set import LabelSet
-from fewlabels.quiet_keras import keras, tf
+from fewlabels.quiet_keras import TqdmCallback, keras, tf
 
 CHECKS = 20
 """How often a training looks at its validation data."""
@@ -104,9 +103,10 @@ def train(
         random_state=seed,
         stratify=label_set.labels if every_class_fits else None,
     )
-    batches = _batches(images, label_set, train_rows, batch_size, seed)
     held_out = images[label_set.rows[validation_rows]], label_set.labels[validation_rows]
 
+    keras.utils.set_random_seed(seed)  # the shuffling of tf.data depends on it, too
+    batches = _batches(images, label_set, train_rows, batch_size, seed)
     curves: list[dict[str, float]] = []
     for start in range(restarts + 1):
         keras.utils.set_random_seed((seed + start) % 2**32)

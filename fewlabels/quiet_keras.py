@@ -1,6 +1,6 @@
 """Keras without the start-up chatter of TensorFlow, which lists on stderr the GPUs it lacks, whatever its log level.
 
-`from fewlabels.quiet_keras import keras, tf` where a network is needed, and only there: the import takes seconds.
+`from fewlabels.quiet_keras import keras` where a network is needed, and only there: the import takes seconds.
 See https://github.com/tensorflow/tensorflow/issues/100442.
 """
 
@@ -16,6 +16,7 @@ with tempfile.TemporaryFile() as chatter:
     try:
         import keras
         import tensorflow as tf
+        from tqdm.keras import TqdmCallback  # imports keras, too
 
         tf.config.list_logical_devices()  # looks for GPUs, and complains, now rather than later
     except BaseException:
@@ -26,4 +27,4 @@ with tempfile.TemporaryFile() as chatter:
         os.dup2(stderr, 2)
         os.close(stderr)
 
-__all__ = ["keras", "tf"]
+__all__ = ["TqdmCallback", "keras", "tf"]

@@ -1,0 +1,151 @@
+"""A small copy of the project: the same graph and code, a few hundred tiny images, its own git and DVC."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+PROJECT = Path(__file__).parents[1]
+CLASSES = ["checks", "stripes", "dots", "fog"]
+SHAPE = (12, 12)
+CLUSTERS = 12
+
+SMALL: dict[str, object] = {
+    "clusters": CLUSTERS,
+    "label_sets.lr": ["all", "random", "propagated", "propagated_near", "distances"],
+    "label_sets.nn": ["propagated_near"],
+    "data.verify": False,
+    "data.image_shape": list(SHAPE),
+    "data.classes": CLASSES,
+    "network.steps": 40,
+    "network.batch_size": 16,
+}
+"""What differs from params.yaml, with the folder of the images. One network, because each waits for TensorFlow."""
+
+
+class Repository:
+    """A git and DVC repository that is the project in small."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Run a command in it and return what it printed; if it fails, an error with that is raised."""
+        code, output = self.attempt(*command, **environment)
+        assert code == 0, f"{command} ended with {code}:\n{output}"
+        return output
+
+    def attempt(self, *command: str, **environment: str) -> tuple[int, str]:
+        """Run a command in it, in a process group of its own, and return its exit code and what it printed."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self._environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=300)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return process.returncode, output
+
+    def configure(self, changes: dict[str, object]) -> None:
+        """Change values in params.yaml, each under its dotted name."""
+        path = self.folder / "params.yaml"
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, value in changes.items():
+            *sections, key = name.split(".")
+            section = settings
+            for one in sections:
+                section = section[one]
+            assert key in section, name
+            section[key] = value
+        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "A state")
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of this machine's git and DVC gets in: no settings, no hooks, no shared state."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}
+        beside = self.folder.parent
+        return inherited | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "DVC_GLOBAL_CONFIG_DIR": str(beside / "no-settings"),
+            "DVC_SYSTEM_CONFIG_DIR": str(beside / "no-settings"),
+            "DVC_SITE_CACHE_DIR": str(beside / "dvc-state"),
+        }
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small data set as IDX files: a random pattern for each class, under noise."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    patterns = random.integers(0, 256, (len(CLASSES), *SHAPE))
+    for part, count in (("train", 300), ("t10k", 100)):
+        labels = random.integers(0, len(CLASSES), count)
+        noise = random.integers(0, 256, (count, *SHAPE))
+        write_idx(folder / f"{part}-images-idx3-ubyte", (0.25 * patterns[labels] + 0.75 * noise).astype(np.uint8))
+        write_idx(folder / f"{part}-labels-idx1-ubyte", labels.astype(np.uint8))
+    return folder
+
+
+def write_idx(path: Path, values: NDArray[np.uint8]) -> None:
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    path.write_bytes(header + values.tobytes())
+
+
+@pytest.fixture(scope="session")
+def new_repository(images: Path) -> Callable[[Path], Repository]:
+    """A function that makes the project in small in a folder, committed, with nothing run yet."""
+
+    def make(folder: Path) -> Repository:
+        no_bytecode = shutil.ignore_patterns("__pycache__")
+        for name in ("stages", "fewlabels", "experiments"):
+            shutil.copytree(PROJECT / name, folder / name, ignore=no_bytecode)
+        (folder / ".dvc").mkdir()
+        for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+            shutil.copy(PROJECT / name, folder / name)
+        repository = Repository(folder)
+        repository.configure(SMALL | {"data.directory": str(images)})
+        repository.run("git", "init", "--quiet")
+        repository.run("git", "config", "user.name", "Test")
+        repository.run("git", "config", "user.email", "test@example.org")
+        repository.commit()
+        return repository
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, new_repository: Callable[[Path], Repository]) -> Repository:
+    """The project in small after one `dvc repro`, committed. For reading only: `repository` is a copy of it."""
+    repository = new_repository(tmp_path_factory.mktemp("finished") / "repository")
+    repository.run("dvc", "repro")
+    repository.commit()
+    return repository
+
+
+@pytest.fixture
+def repository(finished: Repository, tmp_path: Path) -> Repository:
+    """A copy of `finished`, its cache included, to do with as one likes."""
+    shutil.copytree(finished.folder, tmp_path / "repository")
+    return Repository(tmp_path / "repository")
