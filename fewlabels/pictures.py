@@ -68,5 +68,5 @@ def accuracy_bars(accuracies: Mapping[str, Mapping[str, float]], title: str) -> 
     axis.set_title(title)
     axis.spines[["top", "right"]].set_visible(False)
     if label_sets:
-        axis.legend(loc="lower left", framealpha=1)
+        figure.legend(loc="outside upper right", ncols=len(accuracies))
     return figure
