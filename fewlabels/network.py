@@ -71,8 +71,8 @@ def train(
     classes : int
     architecture : {"compact", "study"}
     steps : int
-        Gradient steps of one start, unless the validation loss has not improved `patience` times in a row; there are
-        20 looks at it in a training.
+        Gradient steps of one start, rounded to whole intervals between two looks at the validation loss, unless it
+        has not improved `patience` times in a row; there are 20 looks in a training.
     batch_size : int
     learning_rate : float
         Peak of Adam's rate: linear warm-up over the first tenth of the steps, then half a cosine down to zero.
@@ -204,6 +204,9 @@ def _train_once(
     start: int,
 ) -> list[dict[str, float]]:
     """Train from the current weights, keep the best on the data held out, and return the curves."""
+    interval = max(1, round(steps / CHECKS))
+    checks = ceil(steps / interval)
+    steps = checks * interval
     warm_up = ceil(steps / 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
@@ -211,10 +214,9 @@ def _train_once(
     model.compile(
         keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
-    checks = min(CHECKS, steps)
     history = model.fit(
         batches,
-        steps_per_epoch=steps // checks,
+        steps_per_epoch=interval,
         epochs=checks,
         validation_data=held_out,
         validation_batch_size=1024,
@@ -228,7 +230,7 @@ def _train_once(
     return [
         {
             "start": start,
-            "step": (check + 1) * (steps // checks),
+            "step": (check + 1) * interval,
             "loss": history["loss"][check],
             "accuracy": history["accuracy"][check],
             "validation_loss": history["val_loss"][check],

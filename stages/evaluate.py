@@ -149,6 +149,8 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
 
 def _published(settings: params.Params) -> dict[tuple[str, str], float]:
     """The study's accuracies that apply to this setting; where a column is empty, it does not matter."""
+    if not settings.data.verify:  # then these are other images
+        return {}
     with Path("experiments/published.csv").open(newline="", encoding="utf-8") as file:
         return {
             (row["model"], row["label_set"]): float(row["accuracy"])

@@ -5,10 +5,10 @@ There are no defaults here: every value that shapes a result stands in params.ya
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 LABEL_SETS = ("all", "random", "representatives", "propagated", "propagated_near", "distances")
@@ -98,6 +98,12 @@ class _Strict(BaseModel):
 class LabelSets(_Strict):
     lr: Annotated[list[str], *_label_sets(*LABEL_SETS)]
     nn: Annotated[list[str], *_label_sets(*LABEL_SETS[:-1])]
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if not self.lr + self.nn:
+            raise ValueError("lr and nn are both empty")
+        return self
 
 
 class Data(_Strict):

@@ -19,16 +19,18 @@ SHAPE = (12, 12)
 CLUSTERS = 12
 
 SMALL: dict[str, object] = {
+    "seed": 42,
     "clusters": CLUSTERS,
+    "percentile": 30,
     "label_sets.lr": ["all", "random", "propagated", "propagated_near", "distances"],
-    "label_sets.nn": ["propagated_near"],
+    "label_sets.nn": ["all"],
     "data.verify": False,
     "data.image_shape": list(SHAPE),
     "data.classes": CLASSES,
-    "network.steps": 40,
-    "network.batch_size": 16,
+    "network.steps": 5,
+    "network.restarts": 0,
 }
-"""What differs from params.yaml, with the folder of the images. One network, because each waits for TensorFlow."""
+"""Values for params.yaml, besides the folder of the images. One network only, because each waits for TensorFlow."""
 
 
 class Repository:
@@ -86,6 +88,7 @@ class Repository:
         return inherited | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",  # arrays this small gain nothing from more
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "DVC_GLOBAL_CONFIG_DIR": str(beside / "no-settings"),

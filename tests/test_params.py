@@ -48,6 +48,11 @@ def group_of(settings: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     return settings, name
 
 
+def value_of(settings: dict[str, Any], key: str) -> Any:
+    group, name = group_of(settings, key)
+    return group[name]
+
+
 def write(changes: dict[str, Any]) -> None:
     settings = copy.deepcopy(SETTINGS)
     for key, value in changes.items():
@@ -118,14 +123,17 @@ def test_the_refusal_is_one_line_on_stderr_and_exit_code_1() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("value", [{"a": 1}, 1 + 0j, [[]]], ids=["mapping", "text", "nested list"])
+@pytest.mark.parametrize("value", [{"a": 1}, [[]]], ids=["mapping", "nested list"])
 def test_no_parameter_takes_a_value_of_a_wrong_type(key: str, value: Any) -> None:
-    if isinstance(value, complex):
-        value = ["text"] if isinstance(group_of(SETTINGS, key)[0], str) else "1"
-        if key == "data.directory":
-            value = 1
     write({key: value})
     assert refusal().startswith(f"params.yaml: {key}")
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if type(value_of(SETTINGS, key)) in (int, float)])
+@pytest.mark.parametrize("value", ["1", True, None])
+def test_no_number_takes_what_merely_looks_like_one(key: str, value: Any) -> None:
+    write({key: value})
+    assert refusal().startswith(f"params.yaml: {key}: {value!r}: should be a valid ")
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -154,15 +162,10 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
     [
         ("seed", -1, "-1 is not between 0 and 4294967295"),
         ("seed", 2**32, "4294967296 is not between 0 and 4294967295"),
-        ("seed", None, "None: should be a valid integer"),
-        ("seed", True, "True: should be a valid integer"),
         ("clusters", 0, "0 is not 1 or more"),
         ("clusters", 500.0, "500.0: should be a valid integer"),
-        ("clusters", "500", "'500': should be a valid integer"),
         ("percentile", -0.5, "-0.5 is not between 0 and 100"),
         ("percentile", 100.5, "100.5 is not between 0 and 100"),
-        ("percentile", "30", "'30': should be a valid number"),
-        ("percentile", False, "False: should be a valid number"),
         ("percentile", float("nan"), "nan: should be a finite number"),
         ("percentile", float("inf"), "inf: should be a finite number"),
         ("label_sets.lr", ["all", "some"], f"'some' is not one of {KNOWN}, distances"),
@@ -176,7 +179,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("data.verify", "no", "'no': should be a valid boolean"),
         ("data.verify", 1, "1: should be a valid boolean"),
         ("data.image_shape", [28], "1 entries where 2 are needed"),
-        ("data.image_shape", [28, 28, 3], "3 entries where 2 are needed"),
+        ("data.image_shape", [28, 28, 28], "3 entries where 2 are needed"),
         ("data.classes", ["cat"], "1 entries where 2 to 256 are needed"),
         ("data.classes", [str(number) for number in range(257)], "257 entries where 2 to 256 are needed"),
         ("data.classes", ["cat", "dog", "cat"], "'cat' is listed twice"),
@@ -230,8 +233,7 @@ def test_a_bad_side_of_an_image_is_named(place: int, value: Any) -> None:
 )
 def test_the_outermost_good_values_are_taken(key: str, value: Any) -> None:
     write({key: value})
-    group, name = group_of(params.load().model_dump(), key)
-    assert group[name] == value
+    assert value_of(params.load().model_dump(), key) == value
 
 
 # ---- the file

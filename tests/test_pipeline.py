@@ -1,0 +1,223 @@
+"""The pipeline as a user runs it, in small: results, what a change re-runs, bad values, kills."""
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import yaml
+from conftest import CLASSES, CLUSTERS, SHAPE, SMALL, Repository
+from numpy.typing import NDArray
+
+LR, NN = SMALL["label_sets.lr"], SMALL["label_sets.nn"]
+
+KILLER = """
+import os, pathlib, signal
+
+def replace(partial, target, original=pathlib.Path.replace):
+    if target.name == os.environ["KILLED_AT"]:
+        os.killpg(0, signal.SIGKILL)
+    return original(partial, target)
+
+pathlib.Path.replace = replace
+"""
+"""Imported by Python at its start: kills DVC and the stage when a file is written but does not have its name yet."""
+
+
+def ran(output: str) -> list[str]:
+    """The stages that DVC ran, neither skipped nor restored."""
+    return re.findall(r"^Running stage '(.+)':$", output, re.MULTILINE)
+
+
+def metrics(repository: Repository) -> dict:
+    return json.loads((repository.folder / "metrics/metrics.json").read_text(encoding="utf-8"))
+
+
+def array(repository: Repository, name: str) -> NDArray:
+    return np.load(repository.folder / f"data/flat/{name}.npy")
+
+
+def label_sets(repository: Repository) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (repository.folder / "data/labels").iterdir()}
+
+
+def files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
+    for part, name, count in (("train", "train", 300), ("t10k", "test", 100)):
+        assert array(finished, f"{name}_images").shape == (count, SHAPE[0] * SHAPE[1])
+        assert array(finished, f"{name}_labels").shape == (count,)
+        for kind, idx in (("images", "images-idx3-ubyte"), ("labels", "labels-idx1-ubyte")):
+            assert (images / f"{part}-{idx}").read_bytes().endswith(array(finished, f"{name}_{kind}").tobytes())
+
+
+def test_metrics_have_every_arm(finished: Repository) -> None:
+    found = metrics(finished)
+    assert set(found) == {"kmeans", "label_sets", "lr", "nn"}
+    assert set(found["kmeans"]) == {"inertia", "purity", "iterations"}
+    assert list(found["label_sets"]) == list(found["lr"]) == LR
+    assert list(found["nn"]) == NN
+    for scores in found["label_sets"].values():
+        assert set(scores) == {"bought", "rows", "purity", "coverage"}
+    for scores in [*found["lr"].values(), *found["nn"].values()]:
+        assert {"accuracy", "macro_f1", "recall"} <= set(scores)
+        assert list(scores["recall"]) == CLASSES
+    for name in ("all", "distances"):
+        assert found["label_sets"][name] == {"bought": 300, "rows": 300, "purity": 1, "coverage": 1}
+        assert found["lr"][name]["accuracy"] > 0.8
+    assert found["label_sets"]["random"] == {"bought": CLUSTERS, "rows": CLUSTERS, "purity": 1, "coverage": 0.04}
+    assert found["label_sets"]["propagated"]["bought"] == CLUSTERS
+    assert found["label_sets"]["propagated"]["coverage"] == 1
+    assert found["label_sets"]["propagated"]["purity"] < 1, "the data are too easy to tell a wrong purity"
+
+
+@pytest.mark.parametrize("name", ["random", "representatives"])
+def test_the_budget_buys_one_true_label_for_each_cluster(finished: Repository, name: str) -> None:
+    label_set = np.load(finished.folder / f"data/labels/{name}.npz")
+    assert len(np.unique(label_set["rows"])) == len(label_set["rows"]) == CLUSTERS
+    assert label_set["bought"].all()
+    np.testing.assert_array_equal(label_set["labels"], array(finished, "train_labels")[label_set["rows"]])
+
+
+@pytest.mark.parametrize("name", ["propagated", "propagated_near"])
+def test_spread_labels_cost_what_the_representatives_cost(finished: Repository, name: str) -> None:
+    label_set, representatives = (
+        np.load(finished.folder / f"data/labels/{one}.npz") for one in (name, "representatives")
+    )
+    assert len(label_set["rows"]) > CLUSTERS
+    for values in ("rows", "labels"):
+        np.testing.assert_array_equal(label_set[values][label_set["bought"]], representatives[values])
+
+
+def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository) -> None:
+    from fewlabels.quiet_keras import keras
+
+    models, found = finished.folder / "data/models", metrics(finished)
+    pixels, truth = array(finished, "test_images"), array(finished, "test_labels")
+    answers = {("lr", name): joblib.load(models / f"lr/{name}.joblib").predict(pixels) for name in LR}
+    for name in NN:
+        network = keras.models.load_model(models / f"nn/{name}.keras")
+        answers["nn", name] = network.predict(pixels, verbose=0).argmax(axis=1)
+
+    for (classifier, name), answer in answers.items():
+        scores = found[classifier][name]
+        assert scores["accuracy"] == np.mean(answer == truth)
+        recall = [np.mean(answer[truth == label] == label) for label in range(len(CLASSES))]
+        assert list(scores["recall"].values()) == recall
+        with (finished.folder / f"metrics/confusion/{classifier}_{name}.csv").open(encoding="utf-8") as file:
+            pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+        assert sorted(pairs) == sorted((CLASSES[one], CLASSES[other]) for one, other in zip(truth, answer, strict=True))
+
+
+def test_clusters_load_and_give_distances(finished: Repository) -> None:
+    clusters = finished.folder / "data/clusters"
+    distances = joblib.load(clusters / "kmeans.joblib").transform(array(finished, "train_images"))
+    assert distances.shape == (300, CLUSTERS)
+    np.testing.assert_array_equal(distances.argmin(axis=1), np.load(clusters / "assignments.npy"))
+    np.testing.assert_allclose(distances.min(axis=1), np.load(clusters / "distances.npy"), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "download",
+        "flatten",
+        "kmeans",
+        "select-representatives",
+        "propagate",
+        "train-lr@distances",
+        "train-nn@all",
+        "evaluate",
+    ],
+)
+def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_path: Path, name: str) -> None:
+    """Alone with the files it declares, a stage writes what it declares, and byte for byte what it wrote before."""
+    stage = yaml.safe_load((finished.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"][name]
+    alone = Repository(tmp_path / "alone")
+    needed = [dep["path"] for dep in stage["deps"]]
+    for path in [*needed, "params.yaml", "stages/params.py", "stages/__init__.py", "fewlabels/__init__.py"]:
+        source, target = finished.folder / path, alone.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    before = files(alone.folder)
+    alone.run(*shlex.split(stage["cmd"]))
+
+    outs = [out["path"] for out in stage["outs"]]
+    written = {path for path in files(finished.folder) if any(path.is_relative_to(out) for out in outs)}
+    assert files(alone.folder) - before == written
+    for path in written:
+        if path.suffix != ".keras":  # Keras dates its files; their curves are compared
+            assert (alone.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
+
+
+def test_a_second_run_runs_nothing(repository: Repository) -> None:
+    output = repository.run("dvc", "repro")
+    assert ran(output) == []
+    assert "Data and pipelines are up to date." in output
+
+
+def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository) -> None:
+    output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
+    assert ran(output) == ["propagate", "train-lr@propagated_near", "evaluate"]
+    changes = json.loads(repository.run("dvc", "metrics", "diff", "--json"))["metrics/metrics.json"]
+    assert changes["label_sets.propagated_near.rows"]["diff"] > 0
+    assert {name.split(".")[1] for name in changes} == {"propagated_near"}
+
+
+def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None:
+    before = label_sets(repository)
+    repository.configure({"clusters": 9})
+    assert ran(repository.run("dvc", "repro", "propagate")) == ["kmeans", "select-representatives", "propagate"]
+    after = label_sets(repository)
+    assert [name for name in before if before[name] == after[name]] == ["all.npz"]
+    changed = json.loads(repository.run("dvc", "status", "--json"))
+    assert set(changed) == {f"train-lr@{name}" for name in LR if name != "all"} | {"evaluate"}
+
+
+def test_an_edit_of_a_module_concerns_the_stages_that_use_it(repository: Repository) -> None:
+    for edited in ("fewlabels/logistic.py", "stages/params.py"):
+        with (repository.folder / edited).open("a", encoding="utf-8") as file:
+            file.write("# A comment.\n")
+    changed = json.loads(repository.run("dvc", "status", "--json"))
+    assert changed == {f"train-lr@{name}": [{"changed deps": {"fewlabels/logistic.py": "modified"}}] for name in LR}
+
+
+def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repository) -> None:
+    before = (repository.folder / "dvc.lock").read_bytes()
+    code, output = repository.attempt("dvc", "exp", "run", "--set-param", "percentile=130")
+    assert code != 0
+    assert ran(output) == ["propagate"]
+    said = output.split("> python -m stages.propagate\n")[1].splitlines()
+    assert [line for line in said if line and not line.startswith("ERROR: failed to reproduce 'propagate'")] == [
+        "params.yaml: percentile: 130 is not between 0 and 100"
+    ]
+    assert (repository.folder / "dvc.lock").read_bytes() == before
+
+
+def test_a_run_killed_twice_and_resumed_gives_the_same_results(
+    finished: Repository, new_repository: Callable[[Path], Repository], tmp_path: Path
+) -> None:
+    """From an empty cache in a folder of its own, and without networks, of which none is then trained."""
+    repository = new_repository(tmp_path / "repository")
+    repository.configure({"label_sets.nn": []})
+    (tmp_path / "sitecustomize.py").write_text(KILLER, encoding="utf-8")
+    for killed in ("kmeans.joblib", "propagated.joblib"):
+        code, output = repository.attempt("dvc", "repro", PYTHONPATH=str(tmp_path), KILLED_AT=killed)
+        assert code == -signal.SIGKILL, output
+        assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
+
+    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances", "evaluate"]
+    assert ran(repository.run("dvc", "repro")) == resumed
+    assert list(repository.folder.rglob(".partial-*")) == []
+    assert not (repository.folder / "data/models/nn").exists()
+    assert label_sets(repository) == label_sets(finished)
+    assert metrics(repository) == metrics(finished) | {"nn": {}}
