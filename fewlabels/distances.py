@@ -48,9 +48,11 @@ def nearest(X: NDArray[np.float32], centroids: NDArray[np.float32]) -> tuple[NDA
     """
     labels = np.empty(len(X), np.int32)
     distances = np.empty(len(X), np.float32)
+    origin = centroids.mean(axis=0)  # far from it, the squares would leave float32 no digits for the differences
+    centroids = centroids - origin
     half_norms = 0.5 * np.einsum("ij,ij->i", centroids, centroids)
     for start in range(0, len(X), CHUNK):
-        rows = X[start : start + CHUNK]
+        rows = X[start : start + CHUNK] - origin
         own = np.argmax(rows @ centroids.T - half_norms, axis=1)
         labels[start : start + CHUNK] = own
         distances[start : start + CHUNK] = np.linalg.norm(rows - centroids[own], axis=1)

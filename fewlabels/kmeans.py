@@ -117,7 +117,7 @@ def _lloyd(
     """Centroids after k-means++ on a sample and Lloyd's iterations, first in few dimensions, then in all."""
     seed = random.randint(2**31 - 1)
     dimensions = min(dimensions, *X.shape)
-    Z = PCA(dimensions, svd_solver="covariance_eigh", copy=True).fit_transform(X)
+    Z = PCA(dimensions, svd_solver="covariance_eigh", copy=True).fit_transform(X) if len(X) > 1 else X
     rows = np.sort(random.permutation(len(X))[: max(sample, 5 * k)])
     seeds, _ = kmeans_plusplus(Z[rows], k, random_state=seed)
     few = Lloyd(k, init=seeds, n_init=1, max_iter=50, random_state=seed).fit(Z)
@@ -132,8 +132,10 @@ def _assign_all(
     X: NDArray[np.float32], centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own."""
+    total = np.inf
     while True:
         labels, distances = nearest(X, centroids)
+        before, total = total, distances.sum(dtype=np.float64)
         sizes = np.bincount(labels, minlength=len(centroids))
         if sizes.all():
             return labels, distances
@@ -143,6 +145,6 @@ def _assign_all(
             row = next(row for row in movable if sizes[labels[row]] > 1)
             sizes[labels[row]] -= 1
             sizes[empty] += 1
-            centroids[empty], labels[row], moved = X[row], empty, distances[row]
-        if moved == 0:  # only copies of centroids are left to deal out
+            centroids[empty], labels[row], distances[row] = X[row], empty, 0
+        if total >= before or total == 0:  # only copies of centroids are left to deal out
             return labels, distances

@@ -112,7 +112,7 @@ def train(
         keras.utils.set_random_seed((seed + start) % 2**32)
         model = ARCHITECTURES[architecture](image_shape, classes)
         curves += _train_once(model, batches, held_out, steps, learning_rate, patience, start)
-        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:1000]])
+        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:: ceil(len(label_set) / 1000)]])
         if not collapsed:
             break
     without_optimizer = keras.Model(model.inputs, model.outputs, name=model.name)

@@ -13,6 +13,7 @@ RAW, FLAT = Path("data/raw"), Path("data/flat")
 
 def main() -> None:
     data = params.load().data
+    arrays: dict[str, NDArray[np.uint8]] = {}
     for part, name in (("train", "train"), ("t10k", "test")):
         images_file, labels_file = RAW / f"{part}-images-idx3-ubyte", RAW / f"{part}-labels-idx1-ubyte"
         images, labels = _parsed(images_file), _parsed(labels_file)
@@ -24,9 +25,10 @@ def main() -> None:
             idx.check_labels(labels, len(images), len(data.classes))
         except ValueError as error:
             raise SystemExit(f"{labels_file}: {error}") from None
-        files.save_array(FLAT / f"{name}_images.npy", images.reshape(len(images), -1))
-        files.save_array(FLAT / f"{name}_labels.npy", labels)
+        arrays |= {f"{name}_images": images.reshape(len(images), -1), f"{name}_labels": labels}
         print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
+    for name, values in arrays.items():
+        files.save_array(FLAT / f"{name}.npy", values)
 
 
 def _parsed(path: Path) -> NDArray[np.uint8]:

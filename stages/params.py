@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 LABEL_SETS = ("all", "random", "representatives", "propagated", "propagated_near", "distances")
 
@@ -23,10 +24,10 @@ def load(path: str | Path = "params.yaml") -> "Params":
         With one line that names the file, the parameter and what is wrong with it.
     """
     try:
-        return Params.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return Params.model_validate(YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise SystemExit(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise SystemExit(f"{path}: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise SystemExit(f"{path}: {_sentence(error.errors()[0])}") from None

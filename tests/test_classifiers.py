@@ -279,10 +279,11 @@ def test_training_stops_early_and_keeps_the_best(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_steps_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more than it takes to end with a look at the validation data."""
     use(monkeypatch, LIVE)
     monkeypatch.setattr(network, "CHECKS", 4)
     training = train(STRIPED, ALL, architecture="test", steps=7, patience=100)
-    assert training.curves[-1]["step"] == 7
+    assert 7 <= training.curves[-1]["step"] < 7 + training.curves[0]["step"]
 
 
 @pytest.mark.parametrize(("count", "share", "held_back"), [(0, 0.1, 0), (1, 0.1, 1), (3, 0.9, 3)])

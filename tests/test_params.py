@@ -204,6 +204,11 @@ def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) ->
     assert refusal() == f"params.yaml: {key}: {message}"
 
 
+def test_there_must_be_something_to_train() -> None:
+    write({"label_sets.lr": [], "label_sets.nn": []})
+    assert refusal() == "params.yaml: label_sets: lr and nn are both empty"
+
+
 @pytest.mark.parametrize("value", [7, 1025, 28.0, "28"])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_bad_side_of_an_image_is_named(place: int, value: Any) -> None:
