@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENVIRONMENT := .venv/.complete
 
-.PHONY: help repro test lint lock clean
+.PHONY: help repro test bench lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -14,6 +14,10 @@ repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
 
 test: lint  ## Run ruff, mypy and the tests
 	pytest
+
+bench: $(ENVIRONMENT)  ## Time k-means against its alternatives, some 20 minutes; QUICK=1 for a check
+	dvc repro flatten
+	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 
 lint: $(ENVIRONMENT)
 	ruff check .
