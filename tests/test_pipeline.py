@@ -49,7 +49,9 @@ def label_sets(repository: Repository) -> dict[str, bytes]:
 
 
 def files(folder: Path) -> set[Path]:
-    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    """Every file but the compiled code that Python and numba keep beside their modules."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path for path in found if "__pycache__" not in path.parts}
 
 
 def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
