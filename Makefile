@@ -15,9 +15,11 @@ repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
 test: lint  ## Run ruff, mypy and the tests
 	pytest
 
-bench: $(ENVIRONMENT)  ## Time k-means against its alternatives, some 20 minutes; QUICK=1 for a check
+bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
 	dvc repro flatten
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
+	python -m benchmarks.models $(if $(QUICK),--quick)
+	$(if $(QUICK),,python -m benchmarks.pipeline)
 
 lint: $(ENVIRONMENT)
 	ruff check .

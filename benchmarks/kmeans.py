@@ -6,13 +6,10 @@ metrics/benchmarks.json after every turn.
 """
 
 import argparse
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -22,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks.results import record
 from fewlabels.kmeans import KMeans
 from fewlabels.pixels import scaled
 from stages import files
 
-RESULTS = "metrics/benchmarks.json"
 Floats = NDArray[np.float32]
 
 
@@ -60,20 +57,8 @@ def main() -> None:
     for seed, case in tqdm(turns, desc="k-means", disable=None):
         runs.append(_alone(case, seed))
         if not quick:
-            files.save_json(RESULTS, {"machine": machine(), "kmeans": {"rows": summary(runs), "runs": runs}})
+            record("kmeans", summary(runs), runs)
     print_table(summary(runs))
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "cores": os.cpu_count(),
-        "processor": platform.machine(),
-        "python": platform.python_version(),
-        "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
-        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
-        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "numba", "faiss-cpu")},
-    }
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

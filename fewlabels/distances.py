@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.threads import compiled, in_chunks
+from fewlabels.threads import compiled, each
 
 CHUNK = 1024
 """Rows whose distances to all centroids are held at once: 8 MB of float32 at 2,000 centroids."""
@@ -41,8 +41,7 @@ def distances_to(X: Floats, *, centroids: Floats) -> Floats:
         squares += squared_norms(rows)[:, None]
         np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
 
-    for _ in in_chunks(fill, len(X), CHUNK):
-        pass
+    each(fill, len(X), CHUNK)
     return out
 
 
@@ -83,8 +82,7 @@ def nearest(X: Floats, centroids: Floats) -> tuple[NDArray[np.int32], Floats]:
         _settle(rows, centroids, products, norms, projected_norms, inside_norms, outside_rows, outside,
                 labels[chunk], distances[chunk])  # fmt: skip
 
-    for _ in in_chunks(fill, len(X), CHUNK):
-        pass
+    each(fill, len(X), CHUNK)
     return labels, distances
 
 
@@ -106,6 +104,16 @@ def _subspace(centroids: Floats, points: int, variance: float = 0.95) -> Floats:
 
 
 @compiled
+def squared_distance(a: Any, b: Any, first: int, last: int) -> Any:
+    """Sum the squared differences of two points, from one dimension up to another."""
+    total = np.float32(0)
+    for t in range(first, last):
+        difference = a[t] - b[t]
+        total += difference * difference
+    return total
+
+
+@compiled
 def _settle(
     rows: Any,
     centroids: Any,
@@ -119,7 +127,7 @@ def _settle(
     distances: Any,
 ) -> None:
     """Turn the products into lower bounds, then look at the centroids in reach. All squared, less ||projected||²."""
-    k = len(outside)
+    k, d = centroids.shape
     least = np.empty((k + BLOCK - 1) // BLOCK, np.float32)
     for i in range(len(rows)):
         bounds, out = products[i], outside_rows[i]
@@ -134,7 +142,7 @@ def _settle(
         first = np.argmin(least) * BLOCK
         label = int(first + np.argmin(bounds[first : first + BLOCK]))
         rounding = np.float32(1e-4) * norms[i]
-        own = _squared_distance(rows[i], centroids[label])
+        own = squared_distance(rows[i], centroids[label], 0, d)
         limit = own - projected_norms[i] + rounding
         bounds[label] = np.float32(np.inf)
         for block in range(len(least)):
@@ -142,18 +150,9 @@ def _settle(
                 continue
             for j in range(block * BLOCK, min(k, (block + 1) * BLOCK)):
                 if bounds[j] <= limit:
-                    other = _squared_distance(rows[i], centroids[j])
+                    other = squared_distance(rows[i], centroids[j], 0, d)
                     if other < own or (other == own and j < label):
                         own, label = other, j
                         limit = own - projected_norms[i] + rounding
         labels[i] = label
         distances[i] = np.sqrt(own)
-
-
-@compiled
-def _squared_distance(a: Any, b: Any) -> Any:
-    total = np.float32(0)
-    for t in range(len(a)):
-        difference = a[t] - b[t]
-        total += difference * difference
-    return total

@@ -12,7 +12,6 @@ and they stop at a poor local optimum. Here:
 6. Means and nearest centroids in all dimensions.
 """
 
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fewlabels import kmeans_loops as loops
 from fewlabels.distances import CHUNK, Floats, distances_to, nearest, squared_norms
-from fewlabels.threads import in_chunks
+from fewlabels.threads import each, in_chunks
 
 VARIANCE = 0.91
 """Share of the variance that the principal axes hold: isotropic data keeps most dimensions, images few."""
@@ -195,7 +194,7 @@ class _Clusters:
         def propose(rows: slice) -> None:
             loops.propose(self.Z, self.labels, self.C, leave, join, near, few, rows.start, rows.stop, to)
 
-        _each(propose, len(self.Z), 4 * CHUNK)
+        each(propose, len(self.Z), 4 * CHUNK)
         return to
 
     def improve_by_swaps(self, candidates: int, rounds: int = 3) -> None:
@@ -237,7 +236,7 @@ class _Clusters:
         """What each centroid's removal costs, shape (k,), and where each point would then go, shape (n,)."""
         _, join = self.factors()
         cost, second = np.empty(len(self.C)), np.empty(len(self.Z), np.int32)
-        _each(
+        each(
             lambda j: loops.removals(self.Z, self.C, join, near, order, starts, j.start, j.stop, cost, second),
             len(self.C),
             64,
@@ -247,7 +246,7 @@ class _Clusters:
     def splits(self, order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
         """What splitting each cluster gains, shape (k,), and in which half each point would then be, shape (n,)."""
         gain, half = np.empty(len(self.C)), np.empty(len(self.Z), np.int8)
-        _each(lambda j: loops.splits(self.Z, self.C, order, starts, j.start, j.stop, gain, half), len(self.C), 64)
+        each(lambda j: loops.splits(self.Z, self.C, order, starts, j.start, j.stop, gain, half), len(self.C), 64)
         return gain, half
 
     def factors(self) -> tuple[Floats, Floats]:
@@ -267,7 +266,7 @@ class _Clusters:
             loops.smallest(norms - 2 * (self.C[rows] @ self.C.T), rows.start, columns[rows])
 
         if k > 1:
-            _each(fill, k, 256)
+            each(fill, k, 256)
         return columns
 
 
@@ -286,7 +285,7 @@ def _projected(X: Floats, random: np.random.RandomState) -> Floats:
     def fill(rows: slice) -> None:
         Z[rows] = (X[rows] - center) @ axes
 
-    _each(fill, len(X), CHUNK)
+    each(fill, len(X), CHUNK)
     return Z
 
 
@@ -297,11 +296,6 @@ def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
     chosen = loops.plusplus(sample, k, dimensions, random.uniform(size=(k, TRIALS)), random.randint(len(sample)))
     seeds: Floats = sample[chosen]
     return seeds
-
-
-def _each(work: Callable[[slice], None], rows: int, chunk: int) -> None:
-    for _ in in_chunks(work, rows, chunk):
-        pass
 
 
 def _assigned(X: NDArray[np.float32], centroids: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

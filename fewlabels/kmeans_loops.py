@@ -9,17 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fewlabels.distances import squared_distance
 from fewlabels.threads import compiled
-
-
-@compiled
-def squared_distance(a: Any, b: Any, first: int, last: int) -> Any:
-    """Sum the squared differences of two points, from one dimension up to another."""
-    total = np.float32(0)
-    for t in range(first, last):
-        difference = a[t] - b[t]
-        total += difference * difference
-    return total
 
 
 @compiled

@@ -18,6 +18,8 @@ from fewlabels.quiet_keras import TqdmCallback, keras, tf
 
 CHECKS = 20
 """How often a training looks at its validation data."""
+HELD_BACK = 2000
+"""Validation images at most: more would cost time at every look and tell nothing new."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def train(
     images : ndarray of uint8, shape (n, height * width)
         All training images; the label set says which rows are used.
     label_set : LabelSet
-        A stratified `validation_share` of it is held back to choose the weights that are kept.
+        A stratified `validation_share` of it, 2,000 images at most, is held back to choose the weights that are kept.
     image_shape : (int, int)
         Height and width.
     classes : int
@@ -92,7 +94,7 @@ def train(
     ValueError
         If the label set is too small to hold back validation data.
     """
-    held_back = ceil(validation_share * len(label_set))
+    held_back = min(HELD_BACK, ceil(validation_share * len(label_set)))
     if len(label_set) <= held_back:
         raise ValueError(f"{len(label_set)} labels are too few to hold back {held_back} for validation")
     _, counts = np.unique(label_set.labels, return_counts=True)

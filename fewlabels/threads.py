@@ -39,6 +39,12 @@ def in_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterato
         yield from pool.map(work, slices)
 
 
+def each(work: Callable[[slice], None], rows: int, chunk: int) -> None:
+    """Call `work` for all slices, as `in_chunks` does, for what it writes."""
+    for _ in in_chunks(work, rows, chunk):
+        pass
+
+
 @cache
 def _pools() -> ThreadpoolController:
     return ThreadpoolController()  # searches the process for libraries: milliseconds

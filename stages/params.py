@@ -121,10 +121,16 @@ class LogisticRegression(_Strict):
     max_iterations: Annotated[int, _at_least(1)]
 
 
+class Few(_Strict):
+    below: Annotated[int, _at_least(0)]
+    steps: Annotated[int, _at_least(1)]
+
+
 class Network(_Strict):
     architecture: Literal["compact", "study"]
     steps: Annotated[int, _at_least(1)]
     batch_size: Annotated[int, _at_least(1)]
+    few: Few
     learning_rate: Annotated[float, _above_zero()]
     validation_share: Annotated[float, _above_zero(below=1)]
     patience: Annotated[int, _at_least(1)]

@@ -4,6 +4,7 @@ import argparse
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 from fewlabels.label_set import LabelSet
 from stages import files, params
@@ -29,7 +30,7 @@ def main() -> None:
             image_shape=settings.data.image_shape,
             classes=len(settings.data.classes),
             seed=settings.seed,
-            **settings.network.model_dump(),
+            **suited(settings.network, len(label_set)),
         )
     except ValueError as error:
         raise SystemExit(f"data/labels/{name}.npz: {error}") from None
@@ -47,6 +48,12 @@ def main() -> None:
         table = csv.DictWriter(file, training.curves[0], lineterminator="\n")
         table.writeheader()
         table.writerows(training.curves)
+
+
+def suited(network: params.Network, images: int) -> dict[str, Any]:
+    """The settings of a training on so many images."""
+    steps = network.few.steps if images < network.few.below else network.steps
+    return network.model_dump(exclude={"few"}) | {"steps": steps}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ SMALL: dict[str, object] = {
     "data.verify": False,
     "data.image_shape": list(SHAPE),
     "data.classes": CLASSES,
-    "network.steps": 5,
+    "network.few.steps": 5,
     "network.restarts": 0,
 }
 """Values for params.yaml, besides the folder of the images. One network only, because each waits for TensorFlow."""

@@ -1,11 +1,13 @@
 """What the benchmark makes of its measurements."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import kmeans as benchmark
+from benchmarks import models, results
 from fewlabels.kmeans import KMeans
 
 
@@ -50,3 +52,39 @@ def test_every_case_names_a_contender_and_compares_with_ours() -> None:
         assert {case.contender for case in cases} <= set(benchmark.CONTENDERS)
         ours = {(case.images, case.clusters): case.seeds for case in cases if case.contender == "fewlabels"}
         assert all(ours[case.images, case.clusters] >= case.seeds for case in cases)
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results.record("one", [{"seconds": 1}], [])
+    results.record("two", [{"seconds": 2}], [])
+    results.record("one", [{"seconds": 3}], [{"turn": 0}])
+    recorded = json.loads(Path("metrics/benchmarks.json").read_text(encoding="utf-8"))
+    assert {name: section["rows"] for name, section in recorded.items()} == {
+        "one": [{"seconds": 3}],
+        "two": [{"seconds": 2}],
+    }
+    assert recorded["one"]["runs"] == [{"turn": 0}]
+    assert recorded["two"]["machine"]["versions"]["numpy"] == np.__version__
+
+
+def test_classifiers_are_compared_turn_by_turn() -> None:
+    seconds = {"us": (1.0, 2.0, 4.0), "them": (50.0, 60.0, 160.0)}
+    runs = [
+        {"contender": name, "turn": turn, "what": "it", "seconds": seconds[name][turn], "accuracy": accuracy}
+        for turn in range(3)
+        for name, accuracy in (("us", 0.8 + turn / 100), ("them", None))
+    ]
+    ours, theirs = models.summary(runs)
+    assert (ours["ratio"], ours["seconds"], ours["accuracy"], ours["turns"]) == (1, 2.0, 0.81, 3)
+    assert (theirs["ratio"], theirs["seconds_least"], theirs["accuracy"]) == (40, 50.0, None)
+
+
+@pytest.mark.parametrize("contender", models.REGRESSIONS)
+def test_every_regression_is_timed(contender: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "SUBSET", 60)
+    labels = np.arange(120, dtype=np.uint8) % 2
+    images = (labels[:, None] * np.full(784, 200)).astype(np.uint8)
+    measured = models.REGRESSIONS[contender](images, labels, images, labels)
+    assert measured["seconds"] > 0
+    assert measured["accuracy"] in (1, None)

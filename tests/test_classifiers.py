@@ -286,6 +286,14 @@ def test_the_steps_are_all_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 7 <= training.curves[-1]["step"] < 7 + training.curves[0]["step"]
 
 
+def test_no_more_is_held_back_than_tells_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "HELD_BACK", 7)
+    held = []
+    monkeypatch.setattr(network, "_train_once", lambda model, batches, held_out, *rest: held.append(held_out) or [{}])
+    train(STRIPED, ALL, architecture="test", validation_share=0.9)
+    assert [len(values) for values in held[0]] == [7, 7]
+
+
 @pytest.mark.parametrize(("count", "share", "held_back"), [(0, 0.1, 0), (1, 0.1, 1), (3, 0.9, 3)])
 def test_too_few_labels_to_hold_some_back(count: int, share: float, held_back: int) -> None:
     few = bought(np.arange(count), STRIPES[:count])

@@ -191,6 +191,8 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.architecture", "resnet", "'resnet' is not 'compact' or 'study'"),
         ("network.steps", 0, "0 is not 1 or more"),
         ("network.batch_size", 0, "0 is not 1 or more"),
+        ("network.few.below", -1, "-1 is not 0 or more"),
+        ("network.few.steps", 0, "0 is not 1 or more"),
         ("network.learning_rate", 0.0, "0 is not above 0"),
         ("network.learning_rate", float("inf"), "inf: should be a finite number"),
         ("network.validation_share", 0, "0 is not above 0 and below 1"),

@@ -16,6 +16,8 @@ import yaml
 from conftest import CLASSES, CLUSTERS, SHAPE, SMALL, Repository
 from numpy.typing import NDArray
 
+from stages import params, train_nn
+
 LR, NN = SMALL["label_sets.lr"], SMALL["label_sets.nn"]
 
 KILLER = """
@@ -118,6 +120,15 @@ def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository)
         with (finished.folder / f"metrics/confusion/{classifier}_{name}.csv").open(encoding="utf-8") as file:
             pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
         assert sorted(pairs) == sorted((CLASSES[one], CLASSES[other]) for one, other in zip(truth, answer, strict=True))
+
+
+def test_few_labels_take_few_steps(finished: Repository) -> None:
+    network = params.load(finished.folder / "params.yaml").network
+    assert (network.few.below, network.few.steps) == (5000, 5)
+    with (finished.folder / "metrics/curves/all.csv").open(encoding="utf-8") as file:
+        assert [row["step"] for row in csv.DictReader(file)][-1] == "5"
+    assert train_nn.suited(network, 4999)["steps"] == 5
+    assert train_nn.suited(network, 5000)["steps"] == network.steps > 5
 
 
 def test_clusters_load_and_give_distances(finished: Repository) -> None:
