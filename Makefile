@@ -20,6 +20,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 4
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	$(if $(QUICK),,python -m benchmarks.pipeline)
+	$(if $(QUICK),,python -m benchmarks.growth)
 
 lint: $(ENVIRONMENT)
 	ruff check .

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import growth, models, results
 from benchmarks import kmeans as benchmark
-from benchmarks import models, results
 from fewlabels.kmeans import KMeans
 
 
@@ -88,3 +88,21 @@ def test_every_regression_is_timed(contender: str, monkeypatch: pytest.MonkeyPat
     measured = models.REGRESSIONS[contender](images, labels, images, labels)
     assert measured["seconds"] > 0
     assert measured["accuracy"] in (1, None)
+
+
+def test_growth_draws_a_line_for_each_series() -> None:
+    rows = benchmark.summary(
+        [
+            run(name, 1, seconds=images * clusters / 1e6) | {"images": images, "clusters": clusters}
+            for name in ("us", "fewlabels")
+            for images in (15_000, 60_000)
+            for clusters in (100, 500)
+            if (name, images) != ("us", 15_000)
+        ]
+        + [run("us", 1, 1.0) | {"images": 15_000, "clusters": clusters} for clusters in (100, 500)]
+    )
+    over_images, over_clusters = growth.growth(rows).axes
+    drawn = {text.get_text() for axes in (over_images, over_clusters) for text in axes.get_legend().get_texts()}
+    assert drawn == {"100 clusters", "500 clusters", "fewlabels", "us"}
+    assert list(over_images.lines[0].get_xdata()) == [15_000, 60_000]
+    assert list(over_images.lines[0].get_ydata()) == [1.5, 6.0]
