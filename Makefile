@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENVIRONMENT := .venv/.complete
 
-.PHONY: help repro test bench lint lock clean
+.PHONY: help repro sweep test bench lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -11,6 +11,9 @@ help:  ## List the targets
 
 repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
 	dvc repro
+
+sweep: $(ENVIRONMENT)  ## Run a sweep of experiments/sweeps.yaml, or the rest of it: NAME=study
+	python -m experiments.sweep $(or $(NAME),study)
 
 test: lint  ## Run ruff, mypy and the tests
 	pytest

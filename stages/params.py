@@ -24,11 +24,24 @@ def load(path: str | Path = "params.yaml") -> "Params":
         With one line that names the file, the parameter and what is wrong with it.
     """
     try:
-        return Params.model_validate(YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8")))
+        values = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SystemExit(f"{path}: {error.strerror}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise SystemExit(f"{path}: {' '.join(str(error).split())}") from None
+    return checked(values, path)
+
+
+def checked(values: Any, path: str | Path) -> "Params":
+    """Check values that were read from a file.
+
+    Raises
+    ------
+    SystemExit
+        With one line that names the file, the parameter and what is wrong with it.
+    """
+    try:
+        return Params.model_validate(values)
     except ValidationError as error:
         raise SystemExit(f"{path}: {_sentence(error.errors()[0])}") from None
 

@@ -1,0 +1,91 @@
+"""Run a named sweep of experiments/sweeps.yaml, a DVC experiment for each setting: `python -m experiments.sweep study`.
+
+An experiment is named after its setting. A sweep that was interrupted therefore goes on where it stopped, and two
+sweeps share the settings they have in common; DVC's run cache does the same for stages, so a k-means is computed once.
+A new commit starts anew, with all that it did not change from the cache.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from sklearn.model_selection import ParameterGrid
+from tqdm import tqdm
+
+from stages import params
+
+SWEEPS = Path("experiments/sweeps.yaml")
+
+
+def main() -> None:
+    sweeps = _yaml(SWEEPS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sweeps)
+    name = parser.parse_args().name
+    runs = settings(sweeps[name])
+    for setting in runs:
+        check(setting)
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True)
+    done = listed.stdout.split()
+    todo = [setting for setting in runs if experiment(setting) not in done]
+    print(f"{name}: {len(runs)} settings, {len(runs) - len(todo)} done before", flush=True)
+    failed = []
+    for setting in tqdm(todo, desc=name, unit="setting", disable=None):
+        print(f"{experiment(setting)}: {' '.join(overrides(setting))}", flush=True)
+        command = ["dvc", "exp", "run", "--temp", "--name", experiment(setting)]
+        if subprocess.run([*command, *(f"--set-param={one}" for one in overrides(setting))], check=False).returncode:
+            failed.append(setting)
+    if failed:
+        sys.exit("\n".join(f"failed: {' '.join(overrides(setting))}" for setting in failed))
+
+
+def settings(grids: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
+    """Every combination of every grid, once, in the order of the file."""
+    combinations = [dict(setting) for grid in grids for setting in ParameterGrid(grid)]
+    return [setting for at, setting in enumerate(combinations) if setting not in combinations[:at]]
+
+
+def experiment(setting: dict[str, Any]) -> str:
+    """A name that DVC accepts, the same for the same setting: what a person looks for, and a digest of the rest."""
+    digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:8]
+    told = "-".join(f"{key}{setting[key]}" for key in ("clusters", "percentile", "seed") if key in setting)
+    return f"{told}-{digest}".replace(".", "_").lstrip("-")
+
+
+def overrides(setting: dict[str, Any]) -> list[str]:
+    """What `dvc exp run --set-param` takes."""
+    written = {key: json.dumps(value, separators=(",", ":")).replace('"', "") for key, value in setting.items()}
+    return [f"{key}={value}" for key, value in sorted(written.items())]
+
+
+def check(setting: dict[str, Any]) -> None:
+    """Refuse a setting that params.yaml could not hold, before any run.
+
+    Raises
+    ------
+    SystemExit
+        With one line that names the sweep file, the parameter and what is wrong with it.
+    """
+    values = _yaml(Path("params.yaml"))
+    for key, value in setting.items():
+        *sections, last = key.split(".")
+        section = values
+        for one in sections:
+            section = section.get(one, {})
+        if last not in section:
+            raise SystemExit(f"{SWEEPS}: {key}: is not a known parameter")
+        section[last] = value
+    params.checked(values, SWEEPS)
+
+
+def _yaml(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
