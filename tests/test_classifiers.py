@@ -290,7 +290,7 @@ def test_no_more_is_held_back_than_tells_something(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(network, "HELD_BACK", 7)
     held = []
     monkeypatch.setattr(network, "_train_once", lambda model, batches, held_out, *rest: held.append(held_out) or [{}])
-    train(STRIPED, ALL, architecture="test", validation_share=0.9)
+    train(STRIPED, ALL, validation_share=0.9)
     assert [len(values) for values in held[0]] == [7, 7]
 
 
