@@ -82,11 +82,9 @@ PREDICT = {"lr": _predict_lr, "nn": _predict_nn}
 
 def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: list[str]) -> None:
     """One row an image, as `dvc plots` wants it; sorted, so that git packs it to next to nothing."""
-    rows = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
-    with files.written(CONFUSION / f"{name}.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["actual", "predicted"])
-        table.writerows((classes[one], classes[other]) for one, other in rows)
+    pairs = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
+    rows = [{"actual": classes[one], "predicted": classes[other]} for one, other in pairs]
+    files.save_table(CONFUSION / f"{name}.csv", rows)
 
 
 def _save_pictures(

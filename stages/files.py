@@ -3,8 +3,11 @@
 So nobody ever reads half a file, and a file that DVC links to its cache is replaced, never written through.
 """
 
+import csv
 import json
-from collections.abc import Iterator
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,3 +68,25 @@ def save_json(path: str | Path, value: object) -> None:
 
 def load_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Save rows as CSV, with the keys of the first as the heading."""
+    with written(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+@contextmanager
+def cost_written(path: str | Path) -> Iterator[None]:
+    """Write what the block cost: wall seconds, and the peak memory of the process in GiB.
+
+    Two runs never cost the same, so this is no metric and nothing depends on it. A stage taken from DVC's cache brings
+    what it cost when it ran.
+    """
+    start = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of KiB, on Linux
+    save_json(path, {"seconds": round(seconds, 2), "peak_memory_gib": round(peak, 3)})

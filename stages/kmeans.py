@@ -27,4 +27,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with files.cost_written("data/costs/kmeans.json"):
+        main()

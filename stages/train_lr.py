@@ -17,6 +17,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_set", choices=params.LABEL_SETS)
     name = parser.parse_args().label_set
+    with files.cost_written(f"data/costs/lr_{name}.json"):
+        train(name)
+
+
+def train(name: str) -> None:
     settings = params.load().logistic_regression
     label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
     images = files.load_array("data/flat/train_images.npy")[label_set.rows]

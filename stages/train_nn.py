@@ -1,7 +1,6 @@
 """Train a network on one label set: `python -m stages.train_nn NAME`."""
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_set", choices=params.LABEL_SETS)
     name = parser.parse_args().label_set
+    with files.cost_written(f"data/costs/nn_{name}.json"):
+        train(name)
+
+
+def train(name: str) -> None:
     settings = params.load()
     label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
     images = files.load_array("data/flat/train_images.npy")
     print(f"{settings.network.architecture} network on {name}: {len(label_set):,} images", flush=True)
 
-    from fewlabels.network import train  # not above: a bad parameter should not wait for TensorFlow
+    from fewlabels import network  # not above: a bad parameter should not wait for TensorFlow
 
     try:
-        training = train(
+        training = network.train(
             images,
             label_set,
             image_shape=settings.data.image_shape,
@@ -44,10 +48,7 @@ def main() -> None:
     files.save_json(
         MODELS / f"{name}.json", {"collapsed_starts": training.collapsed_starts, "collapsed": training.collapsed}
     )
-    with files.written(CURVES / f"{name}.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, training.curves[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(training.curves)
+    files.save_table(CURVES / f"{name}.csv", training.curves)
 
 
 def suited(network: params.Network, images: int) -> dict[str, Any]:

@@ -124,3 +124,23 @@ def test_json_comes_back_and_ends_with_a_newline(tmp_path: Path) -> None:
 def test_an_object_comes_back(tmp_path: Path) -> None:
     files.save_object(tmp_path / "object.joblib", {"centroids": ARRAYS["centroids"]})
     np.testing.assert_array_equal(files.load_object(tmp_path / "object.joblib")["centroids"], ARRAYS["centroids"])
+
+
+def test_a_cost_is_what_the_block_took(tmp_path: Path) -> None:
+    with files.cost_written(tmp_path / "cost.json"):
+        time.sleep(0.2)
+        held = np.ones(2**27 // 8)  # 128 MiB
+    cost = files.load_json(tmp_path / "cost.json")
+    assert 0.2 <= cost["seconds"] < 30
+    assert held.nbytes / 2**30 < cost["peak_memory_gib"] < 64
+
+
+def test_what_failed_has_no_cost(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), files.cost_written(tmp_path / "cost.json"):
+        raise SystemExit("a bad value")
+    assert names(tmp_path) == []
+
+
+def test_a_table_has_the_keys_as_its_heading(tmp_path: Path) -> None:
+    files.save_table(tmp_path / "table.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
+    assert (tmp_path / "table.csv").read_bytes() == b"step,loss\n1,0.5\n2,0.25\n"

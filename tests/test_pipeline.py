@@ -168,7 +168,8 @@ def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_pa
     written = {path for path in files(finished.folder) if any(path.is_relative_to(out) for out in outs)}
     assert files(alone.folder) - before == written
     for path in written:
-        if path.suffix != ".keras":  # Keras dates its files; their curves are compared
+        # Keras dates its files; their curves are compared. What a run cost is never the same.
+        if path.suffix != ".keras" and "costs" not in path.parts:
             assert (alone.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
 
 
