@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENVIRONMENT := .venv/.complete
 
-.PHONY: help repro sweep test bench lint lock clean
+.PHONY: help repro sweep report test bench lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -14,6 +14,9 @@ repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
 
 sweep: $(ENVIRONMENT)  ## Run a sweep of experiments/sweeps.yaml, or the rest of it: NAME=study
 	python -m experiments.sweep $(or $(NAME),study)
+
+report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metrics/report.html
+	python -m experiments.report
 
 test: lint  ## Run ruff, mypy and the tests
 	pytest

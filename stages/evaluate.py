@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from fewlabels import pictures
 from fewlabels.label_set import LabelSet
-from fewlabels.scores import classifier_scores, cluster_purity, label_set_scores
+from fewlabels.pixels import scaled
+from fewlabels.scores import classifier_scores, cluster_purity, distinct_nearest, label_set_scores
 from stages import files, params
 
 FLAT, LABELS, MODELS = Path("data/flat"), Path("data/labels"), Path("data/models")
@@ -31,7 +32,7 @@ def main() -> None:
     settings = params.load()
     classes = settings.data.classes
     true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
-    test_images = files.load_array(FLAT / "test_images.npy")
+    train_images, test_images = (files.load_array(FLAT / f"{part}_images.npy") for part in ("train", "test"))
     names = list(dict.fromkeys(settings.label_sets.lr + settings.label_sets.nn))
     label_sets = {name: _label_set(name) for name in names}
 
@@ -41,6 +42,7 @@ def main() -> None:
             "inertia": kmeans.inertia_,
             "purity": cluster_purity(files.load_array("data/clusters/assignments.npy"), true_labels),
             "iterations": kmeans.n_iter_,
+            "distinct_nearest": distinct_nearest(scaled(train_images), kmeans.cluster_centers_),
         },
         "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in label_sets.items()},
         "lr": {},
@@ -55,8 +57,7 @@ def main() -> None:
         _save_confusion(f"{classifier}_{name}", test_labels, predicted, classes)
     files.save_json("metrics/metrics.json", metrics)
 
-    train_images = files.load_array(FLAT / "train_images.npy").reshape(-1, *settings.data.image_shape)
-    _save_pictures(train_images, true_labels, metrics, settings)
+    _save_pictures(train_images.reshape(-1, *settings.data.image_shape), true_labels, metrics, settings)
     print_table(metrics, settings)
 
 

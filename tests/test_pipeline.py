@@ -67,7 +67,8 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 def test_metrics_have_every_arm(finished: Repository) -> None:
     found = metrics(finished)
     assert set(found) == {"kmeans", "label_sets", "lr", "nn"}
-    assert set(found["kmeans"]) == {"inertia", "purity", "iterations"}
+    assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
+    assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
     assert list(found["label_sets"]) == list(found["lr"]) == LR
     assert list(found["nn"]) == NN
     for scores in found["label_sets"].values():

@@ -1,0 +1,312 @@
+"""The report's charts, drawn by matplotlib as SVG that takes its colours from the page, light or dark."""
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "--ink": "#010101",
+    "--faint": "#020202",
+    "--page": "#030303",
+    "--all": "#040404",
+    "--random": "#050505",
+    "--representatives": "#060606",
+    "--propagated": "#070707",
+    "--propagated_near": "#080808",
+    "--distances": "#090909",
+    "--lr": "#0a0a0a",
+    "--nn": "#0b0b0b",
+}
+"""A colour of the page's style sheet, and what stands for it while matplotlib draws."""
+
+MARKERS = {
+    "all": "D",
+    "random": "o",
+    "representatives": "s",
+    "propagated": "^",
+    "propagated_near": "v",
+    "distances": "P",
+}
+MODELS = {"lr": "logistic regression", "nn": "network"}
+FULL = "all"
+
+STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "text.color": COLOURS["--ink"],
+    "axes.labelcolor": COLOURS["--ink"],
+    "axes.edgecolor": COLOURS["--ink"],
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "xtick.color": COLOURS["--ink"],
+    "ytick.color": COLOURS["--ink"],
+    "grid.color": COLOURS["--faint"],
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "errorbar.capsize": 2,
+}
+WIDTH = 4.7
+"""Inches: text of 10 points is then still 10 pixels high on a phone."""
+
+
+def svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
+    """Draw a chart as an `<svg>` element for a page that defines COLOURS.
+
+    Parameters
+    ----------
+    name : str
+        Tells its ids from those of other charts.
+    title, description : str
+        What who does not see it is told; `description` in full sentences.
+    draw : callable
+        Makes the figure.
+
+    Returns
+    -------
+    str
+    """
+    with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
+        file = io.StringIO()
+        draw().savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = file.getvalue()
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
+    drawing = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", drawing)  # the same in every chart, and nothing refers to them
+    for variable, colour in COLOURS.items():
+        drawing = drawing.replace(colour, f"var({variable})")
+    labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    attributes = f'<svg role="img" aria-labelledby="{name}-title" aria-describedby="{name}-desc" '
+    head, body = drawing.split(">", 1)
+    return re.sub(r' (width|height)="[\d.]+pt"', "", head).replace("<svg ", attributes, 1) + ">" + labels + body
+
+
+def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
+    """Draw each published figure beside our mean and its spread.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        As from `experiments.results.compared`.
+    model : {"lr", "nn"}
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = compared[compared["model"] == model]
+    figure, axes = _figure(0.27 * len(rows) + 1.0)
+    places = range(len(rows))
+    shown = 100 * rows["published"].where(rows["published"] > 0.5)
+    axes.hlines(places, shown, 100 * rows["ours"], color=COLOURS["--faint"], linewidth=2)
+    axes.plot(shown, places, "o", markerfacecolor="none", markeredgecolor=COLOURS["--ink"], label="the study")
+    axes.errorbar(
+        100 * rows["ours"],
+        places,
+        xerr=100 * rows["spread"].fillna(0),
+        fmt="o",
+        color=COLOURS[f"--{model}"],
+        label="ours",
+    )
+    axes.set_yticks(places, _ticks(rows))
+    axes.invert_yaxis()
+    axes.set_xlabel("test accuracy, %")
+    _legend(figure, 2)
+    return figure
+
+
+def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, model: str, percentile: float) -> Figure:
+    """Draw test accuracy against labels bought, an arm a line, the study's figures as hollow markers.
+
+    Parameters
+    ----------
+    by_setting : DataFrame
+        As from `experiments.results.by_setting`.
+    published : DataFrame
+    model : {"lr", "nn"}
+    percentile : float
+        Of the arm `propagated_near`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(3.9)
+    for rows, ours in ((published, False), (by_setting, True)):
+        rows = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)]
+        rows = rows[rows["percentile"].isna() | (rows["percentile"] == percentile)]
+        for label_set in ("random", "representatives", "propagated", "propagated_near"):
+            arm = rows[rows["label_set"] == label_set].sort_values("clusters")
+            _line(axes, arm["clusters"], arm, "accuracy", label_set, label_set, hollow=not ours)
+        for accuracy in rows.loc[rows["label_set"] == FULL, "accuracy"]:
+            style = {"color": COLOURS["--all"], "linestyle": "-" if ours else "--"}
+            axes.axhline(100 * accuracy, label="60,000 labels" if ours else None, **style)
+    axes.set_xscale("log")
+    budgets = sorted({int(value) for value in by_setting["clusters"].dropna() if value >= 500})
+    axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
+    axes.minorticks_off()
+    axes.set_xlabel("labels bought")
+    axes.set_ylabel("test accuracy, %")
+    _legend(figure, 2)
+    return figure
+
+
+def against_percentile(by_setting: pd.DataFrame, published: pd.DataFrame, clusters: int) -> Figure:
+    """Draw accuracy, purity and coverage of `propagated_near` against the percentile.
+
+    Parameters
+    ----------
+    by_setting : DataFrame
+        As from `experiments.results.by_setting`.
+    published : DataFrame
+    clusters : int
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, (above, below) = _figure(5.4, 2, sharex=True)
+    for rows, ours in ((published, False), (by_setting, True)):
+        rows = rows[(rows["label_set"] == "propagated_near") & (rows["clusters"] == clusters)]
+        for model in MODELS:
+            arm = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)].sort_values("percentile")
+            _line(above, arm["percentile"], arm, "accuracy", model, MODELS[model], hollow=not ours)
+    arm = by_setting[(by_setting["label_set"] == "propagated_near") & (by_setting["clusters"] == clusters)]
+    arm = arm.drop_duplicates("percentile").sort_values("percentile")
+    for column, colour in (("purity", "propagated_near"), ("coverage", "random")):
+        _line(below, arm["percentile"], arm, column, colour, column)
+    above.set_ylabel("test accuracy, %")
+    below.set_ylabel("share, %")
+    below.set_xlabel("percentile")
+    below.set_ylim(0, 100)
+    _legend(figure, 2)
+    return figure
+
+
+def purity_against_coverage(by_setting: pd.DataFrame) -> Figure:
+    """Draw the purity of each label set that spreads labels against its coverage.
+
+    Parameters
+    ----------
+    by_setting : DataFrame
+        As from `experiments.results.by_setting`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(3.7)
+    spread = by_setting[by_setting["label_set"].isin(["propagated", "propagated_near"])]
+    spread = spread.drop_duplicates(["label_set", "clusters", "percentile"]).sort_values("coverage")
+    for colour, (clusters, arm) in zip(("lr", "nn", "propagated", "all"), spread.groupby("clusters"), strict=False):
+        axes.plot(
+            100 * arm["coverage"],
+            100 * arm["purity"],
+            "o-",
+            color=COLOURS[f"--{colour}"],
+            label=f"{clusters:,.0f} labels",
+        )
+    axes.set_xlabel("coverage: share of the training images with a label, %")
+    axes.set_ylabel("purity: share of them that is right, %")
+    _legend(figure, 3)
+    return figure
+
+
+def collapse_rates(collapses: pd.DataFrame) -> Figure:
+    """Draw how often trainings collapsed, with 95 % intervals.
+
+    Parameters
+    ----------
+    collapses : DataFrame
+        As from `experiments.results.collapses`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(0.3 * len(collapses) + 0.9)
+    places = range(len(collapses))
+    rate = 100 * collapses["rate"]
+    whiskers = [rate - 100 * collapses["low"], 100 * collapses["high"] - rate]
+    axes.barh(places, rate, 0.6, color=COLOURS["--nn"])
+    axes.errorbar(rate, places, xerr=whiskers, fmt="none", ecolor=COLOURS["--ink"])
+    axes.set_yticks(places, _ticks(collapses))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("trainings that collapsed, %")
+    return figure
+
+
+def costs(costs: pd.DataFrame) -> Figure:
+    """Draw what each computation took.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        With `what`, `seconds` and `colour`, a name in COLOURS.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(0.27 * len(costs) + 0.9)
+    places = range(len(costs))
+    bars = axes.barh(places, costs["seconds"], 0.7, color=[COLOURS[name] for name in costs["colour"]])
+    axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
+    axes.set_yticks(places, list(costs["what"]))
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("seconds")
+    return figure
+
+
+def setting_name(row: Any) -> str:
+    """Name a label set and the parameters that matter to it, from a row with both."""
+    told = [row.label_set.replace("_", " ")]
+    if pd.notna(row.clusters):
+        told.append(f"{row.clusters:,.0f}")
+    if pd.notna(row.percentile):
+        told.append(f"{_ordinal(row.percentile)} percentile")
+    return ", ".join(told)
+
+
+def _ticks(rows: pd.DataFrame) -> list[str]:
+    return [setting_name(row).removesuffix(" percentile") for row in rows.itertuples()]
+
+
+def _ordinal(number: float) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(int(number) % 10 if int(number) % 100 not in (11, 12, 13) else 0, "th")
+    return f"{number:g}{ending}"
+
+
+def _figure(height: float, rows: int = 1, **how: Any) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, **how)
+
+
+def _line(
+    axes: Axes, x: Iterable[float], arm: pd.DataFrame, column: str, colour: str, label: str, hollow: bool = False
+) -> None:
+    paint, marker = COLOURS[f"--{colour}"], MARKERS.get(colour, "o")
+    x, y = [float(one) for one in x], 100 * arm[column].astype(float)
+    if hollow:
+        axes.plot(x, y, marker=marker, linestyle=":", color=paint, markerfacecolor="none")
+    elif len(y):
+        spread = 100 * arm[f"{column}_spread"].astype(float).fillna(0)
+        axes.errorbar(x, y, yerr=spread, marker=marker, color=paint, label=label.replace("_", " "))
+
+
+def _legend(figure: Figure, columns: int) -> None:
+    found = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, fontsize=9)

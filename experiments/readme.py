@@ -1,0 +1,66 @@
+"""Write the README's tables from metrics/results.csv: `python -m experiments.readme`. A test holds them to it."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from experiments import charts, report, results
+from stages import files
+
+README = Path("README.md")
+
+
+def main() -> None:
+    text = filled(
+        README.read_text(encoding="utf-8"), tables(report.load(report.RESULTS), report.load(report.PUBLISHED))
+    )
+    with files.written(README) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def filled(text: str, tables: dict[str, str]) -> str:
+    """Put each table between its marks, `<!-- table: NAME -->` and `<!-- end of table -->`.
+
+    Raises
+    ------
+    ValueError
+        If a table has no place in the text.
+    """
+    for name, table in tables.items():
+        mark, end = f"<!-- table: {name} -->", "<!-- end of table -->"
+        text, places = re.subn(f"{mark}.*?{end}", lambda _: f"{mark}\n{table}\n{end}", text, flags=re.DOTALL)  # noqa: B023
+        if places != 1:
+            raise ValueError(f"{places} places for the table {name}, not 1")
+    return text
+
+
+def tables(found: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
+    """Give the README's tables by name, in Markdown."""
+    return {
+        "study": study(results.compared(found, published)),
+        "collapses": _markdown(report.collapse_table(results.collapses(found))),
+    }
+
+
+def study(compared: pd.DataFrame) -> str:
+    """Lay out the study's figures and ours as the study did: a row a label set, both models side by side."""
+    named = compared.assign(name=[charts.setting_name(row) for row in compared.itertuples()])
+    rows = []
+    for name, models in named.groupby("name", sort=False):
+        row = {"label set, labels bought": name}
+        for model in charts.MODELS:
+            one = models[models["model"] == model]
+            row[f"{model.upper()}, study"] = report.percent(one["published"].iloc[0]) if len(one) else ""
+            row[f"{model.upper()}, ours"] = report.with_spread(*one[["ours", "spread"]].iloc[0]) if len(one) else ""
+        rows.append(row)
+    return _markdown(pd.DataFrame(rows))
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    aligned = ["left"] + ["right"] * (len(table.columns) - 1)
+    return str(table.to_markdown(index=False, colalign=aligned, disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()

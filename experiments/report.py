@@ -1,0 +1,336 @@
+"""Write metrics/results.csv and metrics/report.html from all runs: `python -m experiments.report`, or `make report`.
+
+The table comes from DVC's experiments. Where there are none, as in a fresh clone, the committed one is reported.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from experiments import charts, results
+from stages import files, params
+
+RESULTS, REPORT = Path("metrics/results.csv"), Path("metrics/report.html")
+PUBLISHED = Path("experiments/published.csv")
+PERCENTILE = 25
+"""Of the study's propagation to a part of each cluster, at all its cluster counts."""
+SWEPT = 2000
+"""The cluster count of its percentiles."""
+COLLAPSED = 0.2
+"""An accuracy below it is that of a network with one answer."""
+
+CAPTIONS = {
+    "representatives": "Some of the representatives and the labels bought for them",
+    "mislabelled": "Some of the images that propagation gave a wrong label",
+}
+
+
+def main() -> None:
+    found = results.collect()
+    if (found["run"] != "HEAD").any() or not RESULTS.exists():
+        with files.written(RESULTS) as partial:
+            found.to_csv(partial, index=False, lineterminator="\n", float_format="%.10g")
+        print(f"{RESULTS}: {len(found):,} rows from {found['run'].nunique():,} runs")
+    else:
+        print(f"no experiments here (`make sweep` runs some): {RESULTS} stays as it is")
+    with files.written(REPORT) as partial:
+        partial.write_text(page(load(RESULTS), load(PUBLISHED)), encoding="utf-8")
+    print(f"{REPORT}: open it in a browser")
+
+
+def load(path: Path) -> pd.DataFrame:
+    """Read results.csv or published.csv."""
+    return pd.read_csv(path, dtype={"clusters": "Float64", "percentile": "Float64"})
+
+
+def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
+    """Render the report.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As from `experiments.results.collect`.
+    published : DataFrame
+        With `label_set, clusters, percentile, model, accuracy`.
+
+    Returns
+    -------
+    str
+        A whole HTML page.
+    """
+    compared, settings = results.compared(found, published), results.by_setting(found)
+    collapses, costs = results.collapses(found), _costs(found, settings)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        findings=findings(found, compared, collapses),
+        explanations=explanations(compared),
+        percentile=PERCENTILE,
+        comparison=comparison_table(compared),
+        comparison_charts=[
+            _chart(
+                f"compared-{model}",
+                f"Published and ours: {name}",
+                _said(compared[compared["model"] == model]),
+                lambda model=model: charts.published_and_ours(compared, model),
+            )
+            for model, name in charts.MODELS.items()
+        ],
+        budget_charts=[
+            _chart(
+                f"budget-{model}",
+                f"Test accuracy of {name} against labels bought",
+                "A line for each way of spending the labels. The table below has the same figures.",
+                lambda model=model: charts.accuracy_against_budget(settings, published, model, PERCENTILE),
+            )
+            for model, name in charts.MODELS.items()
+        ],
+        settings=_settings_table(settings),
+        percentile_charts=[
+            _chart(
+                "percentile",
+                f"Accuracy, purity and coverage against the percentile, {SWEPT:,} labels",
+                "Coverage grows with the percentile, purity falls. The table below has the same figures.",
+                lambda: charts.against_percentile(settings, published, SWEPT),
+            ),
+            _chart(
+                "purity",
+                "Purity against coverage",
+                "A line for each number of labels: the more images get a label, the fewer of the labels are right.",
+                lambda: charts.purity_against_coverage(settings),
+            ),
+        ],
+        percentiles=_percentile_table(settings),
+        run_of=_run_of(),
+        confusions=_confusions(),
+        pictures=_pictures(),
+        collapses=collapse_table(collapses) if len(collapses) else None,
+        collapse_charts=[
+            _chart(
+                "collapses",
+                "How often the study's network collapsed",
+                "A bar for each label set. The table below has the same figures.",
+                lambda: charts.collapse_rates(collapses),
+            )
+        ]
+        if len(collapses)
+        else [],
+        costs=costs[["what", "seconds", "peak memory, GiB"]].round(2) if len(costs) else costs,
+        cost_charts=[
+            _chart(
+                "costs",
+                "Seconds of a single computation",
+                "A bar for each k-means and each training. The table below has the same figures.",
+                lambda: charts.costs(costs),
+            )
+        ]
+        if len(costs)
+        else [],
+        runs=_runs_table(found),
+    )
+
+
+def findings(found: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame) -> list[str]:
+    """Say in sentences what the tables show."""
+    run = compared[compared["ours"].notna()]
+    told = [
+        f"{len(run)} of the study's {len(compared)} figures were run again, on {run['seeds'].min():.0f} to "
+        f"{run['seeds'].max():.0f} seeds: {(run['difference'] >= 0).sum()} means are at or above the published figure."
+    ]
+    default = found[(found["clusters"] == SWEPT) & (found["other_parameters"] == "default")]
+    nearest = default.drop_duplicates("seed")["distinct_nearest"].dropna()
+    if len(nearest):
+        told.append(
+            f"The nearest of all images to each of {SWEPT:,} centroids, which the study labelled, are only "
+            f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
+            "labels go unspent. We take the nearest of each cluster's own members."
+        )
+    if len(collapses):
+        trained, dead = collapses["trainings"].sum(), collapses["collapsed"].sum()
+        told.append(
+            f"The study's network, trained {trained} times, collapsed {dead} times ({dead / trained:.0%}), "
+            "not only at the 20th percentile: its row of 10 % is an accident of the initialisation."
+        )
+    return told
+
+
+def explanations(compared: pd.DataFrame) -> list[str]:
+    """Say why a published figure is no measure of its setting, or was not reached."""
+    told = []
+    for row in compared.itertuples():
+        name = f"{charts.setting_name(row)}, {charts.MODELS[row.model]}"
+        if row.published < COLLAPSED:
+            told.append(f"{name}: the published {percent(row.published)} is a collapsed network.")
+        elif row.difference < 0:
+            told.append(
+                f"{name}: {percent(row.ours)} is {-100 * row.difference:.2f} points below the published figure, "
+                f"which is that of a single run; the standard deviation of ours is {percent(row.spread) or 'unknown'}."
+            )
+    return told
+
+
+def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `experiments.results.compared` for reading."""
+    return pd.DataFrame(
+        {
+            "label set": [charts.setting_name(row) for row in compared.itertuples()],
+            "model": compared["model"].map(str.upper),
+            "published": compared["published"].map(percent),
+            "ours": [with_spread(row.ours, row.spread) for row in compared.itertuples()],
+            "seeds": compared["seeds"].map(_count),
+            "difference": compared["difference"].map(_signed),
+        }
+    )
+
+
+def collapse_table(collapses: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `experiments.results.collapses` for reading."""
+    return pd.DataFrame(
+        {
+            "label set": [charts.setting_name(row) for row in collapses.itertuples()],
+            "trainings": collapses["trainings"],
+            "collapsed": collapses["collapsed"],
+            "rate, %": collapses["rate"].map(lambda share: f"{100 * share:.0f}"),
+            "95 % interval": [f"{100 * row.low:.0f} to {100 * row.high:.0f}" for row in collapses.itertuples()],
+        }
+    )
+
+
+def _settings_table(settings: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "label set": [charts.setting_name(row) for row in settings.itertuples()],
+            "model": settings["model"].map(str.upper),
+            "bought": settings["bought"].map(_count),
+            "accuracy, %": [with_spread(row.accuracy, row.accuracy_spread) for row in settings.itertuples()],
+            "purity, %": settings["purity"].map(percent),
+            "coverage, %": settings["coverage"].map(percent),
+            "seeds": settings["seeds"].map(_count),
+        }
+    )
+
+
+def _percentile_table(settings: pd.DataFrame) -> pd.DataFrame:
+    near = settings[settings["label_set"] == "propagated_near"]
+    keys = ["clusters", "percentile"]
+    accuracy = near.pivot(index=keys, columns="model", values="accuracy").reset_index()
+    both = near.drop_duplicates(keys)[[*keys, "purity", "coverage"]].merge(accuracy, on=keys).sort_values(keys)
+    return pd.DataFrame(
+        {
+            "percentile": both["percentile"].map("{:g}".format),
+            "labels": both["clusters"].map(_count),
+            **{f"{model.upper()}, %": both[model].map(percent) for model in charts.MODELS if model in both},
+            "purity, %": both["purity"].map(percent),
+            "coverage, %": both["coverage"].map(percent),
+        }
+    )
+
+
+def _costs(found: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+    default = found[(found["other_parameters"] == "default") & found["kmeans_seconds"].notna()]
+    kmeans = default.drop_duplicates(["seed", "clusters"]).groupby("clusters")["kmeans_seconds"].median()
+    rows: list[dict[str, Any]] = [
+        {"what": f"k-means, {clusters:,.0f}", "seconds": seconds, "peak memory, GiB": "", "colour": "--all"}
+        for clusters, seconds in kmeans.items()
+    ]
+    timed = settings[settings["seconds"].notna()]
+    timed = timed[timed["percentile"].isna() | (timed["percentile"] == PERCENTILE)]
+    timed = timed[timed["clusters"].isna() | (timed["clusters"] == SWEPT) | (timed["label_set"] == "distances")]
+    rows += [
+        {
+            "what": f"{row.model.upper()}, {charts.setting_name(row)}",
+            "seconds": row.seconds,
+            "peak memory, GiB": f"{row.peak_memory_gib:.2f}",
+            "colour": f"--{row.model}",
+        }
+        for row in timed.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=["what", "seconds", "peak memory, GiB", "colour"])
+
+
+def _runs_table(found: pd.DataFrame) -> pd.DataFrame:
+    runs = found.groupby(["run", *results.SETTING], sort=False).agg(models=("model", "size")).reset_index()
+    return (
+        runs.assign(percentile=runs["percentile"].map("{:g}".format))
+        .astype({"clusters": int})
+        .rename(columns=lambda name: name.replace("_", " "))
+    )
+
+
+def _run_of() -> str:
+    settings = params.load()
+    return f"{settings.clusters:,} clusters, percentile {settings.percentile:g}, seed {settings.seed}"
+
+
+def _confusions() -> list[dict[str, Any]]:
+    settings, accuracies = params.load(), files.load_json("metrics/metrics.json")
+    classes = settings.data.classes
+    shown = []
+    for model, name in charts.MODELS.items():
+        for label_set, scores in accuracies[model].items():
+            answers = pd.read_csv(f"metrics/confusion/{model}_{label_set}.csv")
+            counts = pd.crosstab(answers["actual"], answers["predicted"]).reindex(
+                index=classes, columns=classes, fill_value=0
+            )
+            shares = counts.to_numpy() / np.maximum(1, counts.to_numpy().sum(axis=1, keepdims=True))
+            shown.append(
+                {
+                    "title": f"{name} on {label_set.replace('_', ' ')}",
+                    "accuracy": percent(scores["accuracy"]),
+                    "classes": classes,
+                    "rows": list(zip(classes, shares.tolist(), strict=True)),
+                }
+            )
+    return shown
+
+
+def _pictures() -> list[dict[str, str]]:
+    found = [(name, Path(f"data/pictures/{name}.png")) for name in CAPTIONS]
+    return [
+        {
+            "title": CAPTIONS[name],
+            "text": f"A grid of small grey images of clothes with a class name above each. {CAPTIONS[name]}.",
+            "data": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
+        }
+        for name, path in found
+        if path.exists()
+    ]
+
+
+def _chart(name: str, title: str, description: str, draw: Any) -> dict[str, str]:
+    return {"title": title, "svg": charts.svg(name, title, description, draw)}
+
+
+def _said(compared: pd.DataFrame) -> str:
+    return " ".join(
+        f"{charts.setting_name(row)}: published {percent(row.published)}, ours {percent(row.ours) or 'not run'}."
+        for row in compared.itertuples()
+    )
+
+
+def percent(share: float) -> str:
+    return "" if pd.isna(share) else f"{100 * share:.2f}"
+
+
+def with_spread(mean: float, spread: float) -> str:
+    return percent(mean) if pd.isna(spread) else f"{percent(mean)} ± {percent(spread)}"
+
+
+def _signed(difference: float) -> str:
+    return "" if pd.isna(difference) else f"{100 * difference:+.2f}"
+
+
+def _count(number: float) -> str:
+    return "" if pd.isna(number) else f"{number:,.0f}"
+
+
+if __name__ == "__main__":
+    main()

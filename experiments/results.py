@@ -1,0 +1,218 @@
+"""Every run there is as one tidy table, and what follows from it: a row for each run, label set and model."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import Any
+
+import dvc.api
+import pandas as pd
+from ruamel.yaml import YAML
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+COLUMNS = {
+    "run": "the experiment's name, or HEAD",
+    "seed": "a parameter",
+    "clusters": "a parameter: k-means clusters, and the label budget",
+    "percentile": "a parameter",
+    "other_parameters": "those that differ from params.yaml, apart from label_sets, or `default`",
+    "label_set": "which labels the model was trained on",
+    "model": "lr: logistic regression, nn: network",
+    "accuracy": "share of the test images that are right",
+    "macro_f1": "on the test images",
+    "purity": "share of the label set's labels that are right",
+    "coverage": "share of the training images that it labels",
+    "bought": "labels paid for",
+    "rows": "training images with a label",
+    "collapsed": "whether the network answers one class for every image",
+    "collapsed_starts": "initialisations that ended so",
+    "seconds": "that the training took when it ran",
+    "peak_memory_gib": "of the training",
+    "kmeans_seconds": "that the k-means took when it ran",
+    "inertia": "of the k-means",
+    "cluster_purity": "share of images with the most frequent label of their cluster",
+    "distinct_nearest": "images that are nearest, of all images, to some centroid",
+}
+"""The columns of metrics/results.csv."""
+
+SETTING = ["seed", "clusters", "percentile", "other_parameters"]
+
+MATTERS = {
+    "all": [],
+    "random": ["clusters"],
+    "representatives": ["clusters"],
+    "propagated": ["clusters"],
+    "propagated_near": ["clusters", "percentile"],
+    "distances": ["clusters"],
+}
+"""Which parameters a label set depends on, besides the seed."""
+
+
+def collect() -> pd.DataFrame:
+    """Read the committed run and all experiments of its history through DVC.
+
+    Returns
+    -------
+    DataFrame
+        With COLUMNS. Where two runs have the same parameters, the one of the newer commit counts.
+    """
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    defaults: dict[str, Any] | None = None
+    for name, revision in tqdm(_runs(), desc="reading runs", disable=None):
+        run = dvc.api.DVCFileSystem(rev=revision)
+        parameters = flat(YAML(typ="safe", pure=True).load(run.read_text("params.yaml")))
+        defaults = defaults or parameters
+        metrics = json.loads(run.read_text("metrics/metrics.json"))
+        for row in rows_of(name, parameters, defaults, metrics, _costs(run)):
+            rows.setdefault(tuple(row[key] for key in [*SETTING, "label_set", "model"]), row)
+    return pd.DataFrame(rows.values(), columns=list(COLUMNS)).sort_values(
+        ["model", "label_set", "other_parameters", "clusters", "percentile", "seed"], kind="stable", ignore_index=True
+    )
+
+
+def _runs() -> list[tuple[str, str]]:
+    """Name and revision of the committed run and of every finished experiment, newest commit first."""
+    experiments = [
+        (shown["Experiment"], shown["rev"])
+        for shown in dvc.api.exp_show(num=-1)
+        if shown["Experiment"] and shown["State"] in (None, "Success")
+    ]
+    return [("HEAD", "HEAD"), *experiments]
+
+
+def _costs(run: dvc.api.DVCFileSystem) -> dict[str, dict[str, float]]:
+    """Read what each training cost; a run of another machine, or of long ago, has left it out of this cache."""
+    found = {}
+    for path in run.find("data/costs"):
+        with suppress(FileNotFoundError):
+            found[PurePosixPath(path).stem] = json.loads(run.read_text(path))
+    return found
+
+
+def rows_of(
+    name: str,
+    parameters: dict[str, Any],
+    defaults: dict[str, Any],
+    metrics: dict[str, Any],
+    costs: dict[str, dict[str, float]],
+) -> Iterator[dict[str, Any]]:
+    """Give the rows of one run."""
+    others = [
+        f"{key}={value}"
+        for key, value in parameters.items()
+        if key not in SETTING and not key.startswith("label_sets.") and key in defaults and value != defaults[key]
+    ]
+    kmeans = metrics["kmeans"]
+    run = {
+        "run": name,
+        **{key: parameters[key] for key in ("seed", "clusters", "percentile")},
+        "other_parameters": " ".join(others) or "default",
+        "kmeans_seconds": costs.get("kmeans", {}).get("seconds"),
+        "inertia": kmeans["inertia"],
+        "cluster_purity": kmeans["purity"],
+        "distinct_nearest": kmeans.get("distinct_nearest"),
+    }
+    for model in metrics.keys() - {"kmeans", "label_sets"}:
+        for label_set, scores in metrics[model].items():
+            facts = metrics["label_sets"][label_set] | scores | costs.get(f"{model}_{label_set}", {})
+            yield run | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Put nested values under dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def arms(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep one row for each model that was trained: runs share those that their difference does not touch.
+
+    Parameters that do not matter to a label set are missing values in its rows.
+    """
+    arms = results.astype({"clusters": "Float64", "percentile": "Float64"})
+    for column in ("clusters", "percentile"):
+        arms.loc[~arms["label_set"].map(lambda name, column=column: column in MATTERS[name]), column] = pd.NA
+    return arms.drop_duplicates([*SETTING, "label_set", "model"], ignore_index=True)
+
+
+def by_setting(results: pd.DataFrame) -> pd.DataFrame:
+    """Average default runs over seeds.
+
+    Returns
+    -------
+    DataFrame
+        A row for each model, label set, clusters and percentile: `seeds`, then `accuracy`, `purity` and `coverage`,
+        each with `…_spread`, the standard deviation over the seeds; `seconds`, the median.
+    """
+    default = arms(results)
+    groups = default[default["other_parameters"] == "default"].groupby(
+        ["model", "label_set", "clusters", "percentile"], dropna=False
+    )
+    named: dict[str, tuple[str, str]] = {}
+    for column in ("accuracy", "purity", "coverage"):
+        named |= {column: (column, "mean"), f"{column}_spread": (column, "std")}
+    return groups.agg(
+        seeds=("seed", "nunique"),
+        bought=("bought", "first"),
+        **named,
+        seconds=("seconds", "median"),
+        peak_memory_gib=("peak_memory_gib", "max"),
+    ).reset_index()
+
+
+def compared(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Put ours beside each published figure.
+
+    Parameters
+    ----------
+    results : DataFrame
+        As from `collect`.
+    published : DataFrame
+        With `label_set, clusters, percentile, model, accuracy`; a missing value where a parameter does not matter.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `published`, its accuracy under that name, and `ours`, `spread`, `seeds`, `difference`; missing
+        values where nothing was run.
+    """
+    keys = ["model", "label_set", "clusters", "percentile"]
+    ours = by_setting(results).rename(columns={"accuracy": "ours", "accuracy_spread": "spread"})
+    both = published.rename(columns={"accuracy": "published"}).astype({"clusters": "Float64", "percentile": "Float64"})
+    both = both.merge(ours[[*keys, "ours", "spread", "seeds"]], on=keys, how="left")
+    return both.assign(difference=both["ours"] - both["published"])
+
+
+def collapses(results: pd.DataFrame) -> pd.DataFrame:
+    """Count how often the study's layers ended in one answer, when they had one try.
+
+    Returns
+    -------
+    DataFrame
+        A row for each label set, clusters and percentile: `trainings`, `collapsed`, `rate` and `low` and `high`, its
+        95 % interval (Clopper and Pearson, 1934).
+    """
+    trained = arms(results)
+    study = trained[
+        trained["other_parameters"].str.contains("network.architecture=study")
+        & trained["other_parameters"].str.contains("network.restarts=0")
+        & (trained["model"] == "nn")
+    ]
+    counted = (
+        study.astype({"collapsed": bool})
+        .groupby(["label_set", "clusters", "percentile"], dropna=False)
+        .agg(trainings=("seed", "size"), collapsed=("collapsed", "sum"))
+        .reset_index()
+    )
+    intervals = [
+        binomtest(int(row.collapsed), int(row.trainings)).proportion_ci() for row in counted.itertuples(index=False)
+    ]
+    return counted.assign(
+        rate=counted["collapsed"] / counted["trainings"],
+        low=[interval.low for interval in intervals],
+        high=[interval.high for interval in intervals],
+    )

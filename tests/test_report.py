@@ -1,0 +1,244 @@
+"""What is told of all runs: the table, the figures made from it, the page and the README."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import CLUSTERS, PROJECT, SMALL, Repository
+
+from experiments import readme, report, results, sweep
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PHONE = 375
+
+
+def rows(**columns: list[object]) -> pd.DataFrame:
+    """A table of results in which all but the columns given is the same."""
+    count = len(next(iter(columns.values())))
+    same = {
+        "run": "a",
+        "seed": 1,
+        "clusters": 2000,
+        "percentile": 25,
+        "other_parameters": "default",
+        "label_set": "random",
+        "model": "lr",
+        "accuracy": 0.8,
+        "purity": 1.0,
+        "coverage": 0.1,
+        "bought": 2000,
+        "collapsed": False,
+        "seconds": 1.0,
+        "peak_memory_gib": 0.5,
+    }
+    return pd.DataFrame({name: columns.get(name, [value] * count) for name, value in same.items()})
+
+
+def test_a_run_gives_a_row_for_each_model() -> None:
+    label_set = {"bought": 5, "rows": 9, "purity": 0.5, "coverage": 0.25}
+    metrics = {
+        "kmeans": {"inertia": 3.5, "purity": 0.75, "iterations": 2, "distinct_nearest": 4},
+        "label_sets": {"propagated": label_set},
+        "lr": {"propagated": {"accuracy": 0.5, "macro_f1": 0.4, "recall": {"coat": 0.1}}},
+        "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
+    }
+    defaults = {"seed": 42, "clusters": 5, "percentile": 30, "network.steps": 1000, "label_sets.nn": []}
+    parameters = defaults | {"seed": 7, "network.steps": 5, "label_sets.nn": ["propagated"]}
+    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5}}
+    found = {row["model"]: row for row in results.rows_of("one", parameters, defaults, metrics, costs)}
+    assert set(found) == {"lr", "nn"}
+    shared = {"run": "one", "seed": 7, "clusters": 5, "percentile": 30, "other_parameters": "network.steps=5"}
+    shared |= {"label_set": "propagated", "inertia": 3.5, "cluster_purity": 0.75, "distinct_nearest": 4, **label_set}
+    assert found["lr"] == shared | {"model": "lr", "kmeans_seconds": 2.5, "accuracy": 0.5, "macro_f1": 0.4}
+    assert found["nn"]["seconds"] == 9.5
+    assert set().union(*found.values()) == set(results.COLUMNS)
+
+
+def test_runs_of_other_parameters_do_not_count_as_default_ones() -> None:
+    found = rows(seed=[1, 2, 3], accuracy=[0.8, 0.9, 0.1], other_parameters=["default", "default", "network.steps=1"])
+    [row] = results.by_setting(found).itertuples()
+    assert (row.seeds, row.accuracy) == (2, pytest.approx(0.85))
+    assert row.accuracy_spread == pytest.approx(np.std([0.8, 0.9], ddof=1))
+
+
+def test_a_model_that_runs_share_counts_once() -> None:
+    """Logistic regression on random labels is the same at any percentile, that on near ones is not."""
+    found = rows(
+        seed=[1, 1, 2, 1, 1],
+        percentile=[20, 25, 25, 20, 25],
+        label_set=["random", "random", "random", "propagated_near", "propagated_near"],
+        accuracy=[0.8, 0.8, 0.9, 0.6, 0.7],
+    )
+    told = {(row.label_set, round(row.accuracy, 6), row.seeds) for row in results.by_setting(found).itertuples()}
+    assert told == {
+        ("random", 0.85, 2),
+        ("propagated_near", 0.6, 1),
+        ("propagated_near", 0.7, 1),
+    }
+
+
+def test_every_label_set_says_which_parameters_matter_to_it() -> None:
+    from stages import params
+
+    assert list(results.MATTERS) == list(params.LABEL_SETS)
+
+
+def test_ours_stands_beside_what_was_published() -> None:
+    published = pd.DataFrame(
+        {
+            "label_set": ["all", "random", "random"],
+            "clusters": [None, 500, 2000],
+            "percentile": [None, None, None],
+            "model": ["lr", "lr", "lr"],
+            "accuracy": [0.9, 0.7, 0.75],
+        }
+    )
+    found = rows(seed=[1, 2, 1], label_set=["random", "random", "all"], accuracy=[0.7, 0.9, 0.88])
+    compared = results.compared(found, published)
+    assert compared["ours"].tolist() == [pytest.approx(0.88), pytest.approx(np.nan, nan_ok=True), pytest.approx(0.8)]
+    assert compared["difference"].iloc[0] == pytest.approx(-0.02)
+    assert compared["difference"].iloc[2] == pytest.approx(0.05)
+    [explanation] = report.explanations(compared)
+    assert explanation.startswith("all, logistic regression: 88.00 is 2.00 points below")
+
+
+def test_collapses_are_counted_with_their_uncertainty() -> None:
+    """Ten trainings without a collapse: up to 1 - 0.025 ** (1 / 10) of all may be."""
+    study = "network.architecture=study network.restarts=0"
+    found = rows(
+        seed=[*range(10), 1, 1, 2],
+        model=["nn"] * 13,
+        label_set=["random"] * 10 + ["all", "all", "all"],
+        percentile=[25] * 10 + [20, 50, 50],
+        collapsed=[False] * 10 + [True, True, False],
+        other_parameters=[study] * 13,
+    )
+    every, at_random = results.collapses(pd.concat([found, rows(model=["nn"], collapsed=[True])])).itertuples()
+    assert (at_random.label_set, at_random.trainings, at_random.collapsed) == ("random", 10, 0)
+    assert at_random.high == pytest.approx(1 - 0.025**0.1)
+    assert (every.label_set, every.trainings, every.collapsed, every.rate) == ("all", 2, 1, 0.5)
+
+
+def test_the_readme_says_what_the_results_say() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    tables = readme.tables(report.load(PROJECT / report.RESULTS), report.load(PROJECT / report.PUBLISHED))
+    assert readme.filled(text, tables) == text
+
+
+def test_a_table_without_a_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 places for the table study"):
+        readme.filled("nothing here", {"study": "| a |"})
+
+
+def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
+    """Two settings and what is committed: the table has the figures that DVC shows, the page has the table."""
+    grid = {"clusters": [5, 7], "label_sets.lr": [["random"]], "label_sets.nn": [[]]}
+    (repository.folder / sweep.SWEEPS).write_text(json.dumps({"test": [grid]}), encoding="utf-8")
+    repository.commit()
+    assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
+    assert "stays as it is" in repository.run("python", "-m", "experiments.report")
+
+    repository.run("python", "-m", "experiments.sweep", "test")
+    assert "from 3 runs" in repository.run("python", "-m", "experiments.report")
+    found = report.load(repository.folder / report.RESULTS)
+    committed = found[found["run"] == "HEAD"]
+    assert list(found.columns) == list(results.COLUMNS)
+    assert len(committed) == len(SMALL["label_sets.lr"]) + len(SMALL["label_sets.nn"])
+    assert sorted(found["clusters"].unique()) == [5, 7, CLUSTERS]
+    names = repository.run("dvc", "exp", "list", "--name-only").split()
+    for row in found[found["run"] != "HEAD"].itertuples():
+        assert row.run in names
+        shown = json.loads(repository.run("dvc", "metrics", "diff", "--json", "--all", "HEAD", row.run))
+        metrics = shown["metrics/metrics.json"]
+        assert row.accuracy == pytest.approx(metrics["lr.random.accuracy"]["new"])
+        assert row.seconds > 0
+    assert all(name in (repository.folder / report.REPORT).read_text(encoding="utf-8") for name in names)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the committed results."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(PROJECT)
+        text = report.page(report.load(report.RESULTS), report.load(report.PUBLISHED))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_page_needs_nothing_but_itself(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert "<script" not in text
+    sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", text)
+    assert [source[:30] for source in sources if not source.startswith(("#", "data:"))] == []
+    assert [url for url in re.findall(r"url\(([^)]*)\)", text) if not url.startswith("#")] == []
+
+
+def test_every_picture_has_words(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    drawings = re.findall(r'<svg role="img" aria-labelledby="(.+?)" aria-describedby="(.+?)"', text)
+    assert len(drawings) == text.count("<svg") >= 7
+    for ids in drawings:
+        for name in ids:
+            assert re.search(rf'id="{name}">[^<]{{10,}}<', text), name
+    assert text.count("<img ") == len(re.findall(r'<img [^>]*alt="[^"]{20,}"', text))
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", re.sub(r"<[^>]*>", " ", text)), "a missing value is shown"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, PHONE])
+def test_the_page_can_be_read_without_a_network(page: Path, tmp_path: Path, scheme: str, width: int) -> None:
+    """The frame stands in for a window that Chromium would not make so narrow."""
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f"""<body style="margin:0">
+        <iframe id="page" src="{page.as_uri()}" style="border:0" width="{width}" height="1500"></iframe>
+        <script>onload = () => {{
+            const view = document.getElementById("page").contentWindow
+            const told = document.body.dataset
+            told.width = view.document.documentElement.scrollWidth
+            told.dark = view.matchMedia("(prefers-color-scheme: dark)").matches
+            const requests = view.performance.getEntriesByType("resource")
+            told.requests = requests.filter(one => !one.name.startsWith("data:")).length
+        }}</script>""",
+        encoding="utf-8",
+    )
+    screenshot = tmp_path / "screenshot.png"
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--allow-file-access-from-files",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1200,1500",
+    ]
+    subprocess.run(
+        [*command, f"--screenshot={screenshot}", frame.as_uri()], check=True, capture_output=True, timeout=100
+    )
+    pixels = matplotlib.image.imread(screenshot)[:, :width, :3]
+    background = np.median(pixels.reshape(-1, 3), axis=0)
+    assert (background.mean() < 0.2) == (scheme == "dark")
+    contrast = np.abs(pixels - background).max(axis=2) > 0.4
+    assert 0.01 < contrast.mean() < 0.4, "text and charts, on a page that is mostly empty"
+    assert contrast[750:].mean() > 0.002, "also below the first screen"
+
+    shown = subprocess.run(
+        [*command, "--dump-dom", frame.as_uri()], check=True, capture_output=True, text=True, timeout=100
+    ).stdout
+    assert f'data-dark="{str(scheme == "dark").lower()}"' in shown
+    assert f'data-width="{width}"' in shown, "the page is wider than the window"
+    assert 'data-requests="0"' in shown
