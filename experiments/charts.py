@@ -21,6 +21,8 @@ COLOURS = {
     "--propagated": "#070707",
     "--propagated_near": "#080808",
     "--distances": "#090909",
+    "--active": "#0c0c0c",
+    "--ridge": "#0d0d0d",
     "--lr": "#0a0a0a",
     "--nn": "#0b0b0b",
 }
@@ -30,11 +32,12 @@ MARKERS = {
     "all": "D",
     "random": "o",
     "representatives": "s",
+    "active": "*",
     "propagated": "^",
     "propagated_near": "v",
     "distances": "P",
 }
-MODELS = {"lr": "logistic regression", "nn": "network"}
+MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network"}
 FULL = "all"
 
 STYLE: dict[Any, Any] = {
@@ -144,14 +147,19 @@ def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, m
     for rows, ours in ((published, False), (by_setting, True)):
         rows = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)]
         rows = rows[rows["percentile"].isna() | (rows["percentile"] == percentile)]
-        for label_set in ("random", "representatives", "propagated", "propagated_near"):
+        for label_set in ("random", "representatives", "active", "propagated", "propagated_near"):
             arm = rows[rows["label_set"] == label_set].sort_values("clusters")
             _line(axes, arm["clusters"], arm, "accuracy", label_set, label_set, hollow=not ours)
         for accuracy in rows.loc[rows["label_set"] == FULL, "accuracy"]:
             style = {"color": COLOURS["--all"], "linestyle": "-" if ours else "--"}
             axes.axhline(100 * accuracy, label="60,000 labels" if ours else None, **style)
+    if model not in set(published["model"]):
+        for row in published[published["label_set"] == FULL].itertuples():
+            told = f"the study's {row.model.upper()}, 60,000 labels"
+            axes.axhline(100 * row.accuracy, label=told, color=COLOURS[f"--{row.model}"], linestyle="--")
     axes.set_xscale("log")
-    budgets = sorted({int(value) for value in by_setting["clusters"].dropna() if value >= 500})
+    shown = by_setting[(by_setting["model"] == model) & by_setting["label_set"].isin(["random", "representatives"])]
+    budgets = sorted({int(value) for value in shown["clusters"].dropna()})
     axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
     axes.minorticks_off()
     axes.set_xlabel("labels bought")

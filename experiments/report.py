@@ -83,6 +83,7 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
                 lambda model=model: charts.published_and_ours(compared, model),
             )
             for model, name in charts.MODELS.items()
+            if model in set(compared["model"])
         ],
         budget_charts=[
             _chart(
@@ -92,7 +93,9 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
                 lambda model=model: charts.accuracy_against_budget(settings, published, model, PERCENTILE),
             )
             for model, name in charts.MODELS.items()
+            if model in set(settings["model"])
         ],
+        paired=paired_table(results.paired(found)),
         settings=_settings_table(settings),
         percentile_charts=[
             _chart(
@@ -200,6 +203,24 @@ def collapse_table(collapses: pd.DataFrame) -> pd.DataFrame:
             "collapsed": collapses["collapsed"],
             "rate, %": collapses["rate"].map(lambda share: f"{100 * share:.0f}"),
             "95 % interval": [f"{100 * row.low:.0f} to {100 * row.high:.0f}" for row in collapses.itertuples()],
+        }
+    )
+
+
+def paired_table(paired: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `experiments.results.paired` for reading."""
+    return pd.DataFrame(
+        {
+            "labels bought": paired["clusters"].map(_count),
+            "label set": paired["label_set"],
+            "model": paired["model"].map(charts.MODELS),
+            "random, %": paired["random"].map(percent),
+            "this, %": [with_spread(row.accuracy, row.accuracy_spread) for row in paired.itertuples()],
+            "difference": [
+                f"{_signed(row.difference)}{'' if pd.isna(row.spread) else f' ± {percent(row.spread)}'}"
+                for row in paired.itertuples()
+            ],
+            "seeds": paired["seeds"],
         }
     )
 

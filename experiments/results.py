@@ -19,9 +19,10 @@ COLUMNS = {
     "percentile": "a parameter",
     "other_parameters": "those that differ from params.yaml, apart from label_sets, or `default`",
     "label_set": "which labels the model was trained on",
-    "model": "lr: logistic regression, nn: network",
+    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network",
     "accuracy": "share of the test images that are right",
     "macro_f1": "on the test images",
+    "calibration_error": "of the probabilities, on the test images",
     "purity": "share of the label set's labels that are right",
     "coverage": "share of the training images that it labels",
     "bought": "labels paid for",
@@ -43,6 +44,7 @@ MATTERS = {
     "all": [],
     "random": ["clusters"],
     "representatives": ["clusters"],
+    "active": ["clusters"],
     "propagated": ["clusters"],
     "propagated_near": ["clusters", "percentile"],
     "distances": ["clusters"],
@@ -185,6 +187,35 @@ def compared(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     both = published.rename(columns={"accuracy": "published"}).astype({"clusters": "Float64", "percentile": "Float64"})
     both = both.merge(ours[[*keys, "ours", "spread", "seeds"]], on=keys, how="left")
     return both.assign(difference=both["ours"] - both["published"])
+
+
+def paired(results: pd.DataFrame) -> pd.DataFrame:
+    """Compare models on chosen labels with the same models on as many random ones, seed by seed.
+
+    Returns
+    -------
+    DataFrame
+        A row for each label set that is bought, clusters and model: mean `accuracy` with `accuracy_spread`, mean of
+        `random`, `difference` and its `spread`, the standard deviation over `seeds`.
+    """
+    default = arms(results)
+    default = default[default["other_parameters"] == "default"]
+    keys = ["seed", "clusters", "model"]
+    at_random = default[default["label_set"] == "random"].set_index(keys)["accuracy"].rename("random")
+    chosen = default[default["label_set"].isin(["representatives", "active"])].join(at_random, on=keys, how="inner")
+    return (
+        chosen.assign(difference=chosen["accuracy"] - chosen["random"])
+        .groupby(["clusters", "label_set", "model"])
+        .agg(
+            seeds=("seed", "nunique"),
+            accuracy=("accuracy", "mean"),
+            accuracy_spread=("accuracy", "std"),
+            random=("random", "mean"),
+            difference=("difference", "mean"),
+            spread=("difference", "std"),
+        )
+        .reset_index()
+    )
 
 
 def collapses(results: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Multinomial logistic regression, from raw pixels or from distances to centroids, as one scikit-learn Pipeline."""
 
+from sklearn.base import TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -13,13 +14,20 @@ WHITENED = 1 - 1e-5
 """Share of the variance of the distances that is kept: beyond it, float32 holds nothing but rounding."""
 
 
-def logistic_regression(label_set: LabelSet, *, C: float, max_iterations: int, pixel_power: float) -> Pipeline:
+def logistic_regression(
+    label_set: LabelSet,
+    *,
+    C: float,
+    max_iterations: int,
+    pixel_power: float,
+    features: TransformerMixin | None = None,
+) -> Pipeline:
     """Build an untrained classifier that takes what the label set's images come as: raw pixels.
 
     Parameters
     ----------
     label_set : LabelSet
-        If it has `centroids`, the features are the distances to them, otherwise the pixels. Distances to hundreds of
+        If it has `centroids`, the features are the distances to them. Distances to hundreds of
         centroids are nearly collinear, so they are whitened: L-BFGS then converges, in a few dozen iterations.
     C : float
         Inverse strength of the L2 penalty.
@@ -28,6 +36,8 @@ def logistic_regression(label_set: LabelSet, *, C: float, max_iterations: int, p
     pixel_power : float
         Pixels, scaled to 0..1, are raised to this power. 0.5 makes more of the faint parts of an image; 1 leaves them.
         Centroids live among unchanged pixels, so distances are not touched by it.
+    features : fitted transformer, optional
+        Gives other features from raw pixels, those that the centroids live among; `pixel_power` then has no say.
 
     Returns
     -------
@@ -36,10 +46,11 @@ def logistic_regression(label_set: LabelSet, *, C: float, max_iterations: int, p
     """
     centred = StandardScaler(with_std=False, copy=False)
     if label_set.centroids is None:
-        steps = [FunctionTransformer(scaled, kw_args={"power": pixel_power}), centred]
+        described = features or FunctionTransformer(scaled, kw_args={"power": pixel_power})
+        steps = [described, centred]
     else:
         steps = [
-            FunctionTransformer(scaled),
+            features or FunctionTransformer(scaled),
             FunctionTransformer(distances_to, kw_args={"centroids": label_set.centroids}),
             centred,
             PCA(WHITENED, whiten=True, svd_solver="covariance_eigh", copy=False),

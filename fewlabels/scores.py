@@ -31,28 +31,55 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
 
 
 def classifier_scores(
-    true_labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: list[str]
+    true_labels: NDArray[np.uint8], probabilities: NDArray[np.float32], classes: list[str]
 ) -> dict[str, float | dict[str, float]]:
     """Judge a classifier by its predictions.
 
     Parameters
     ----------
-    true_labels, predicted : ndarray of uint8, shape (n,)
+    true_labels : ndarray of uint8, shape (n,)
+    probabilities : ndarray of float32, shape (n, classes)
+        The highest in a row is the answer.
     classes : list of str
         What the labels 0, 1, 2 … stand for.
 
     Returns
     -------
     dict
-        `accuracy`, `macro_f1`, and `recall` for each class by name; all between 0 and 1.
+        `accuracy`, `macro_f1`, `calibration_error`, and `recall` for each class by name; all between 0 and 1.
     """
     labels = np.arange(len(classes))
+    predicted = probabilities.argmax(axis=1)
     recalls = recall_score(true_labels, predicted, labels=labels, average=None, zero_division=0)
     return {
         "accuracy": accuracy_score(true_labels, predicted),
         "macro_f1": f1_score(true_labels, predicted, labels=labels, average="macro", zero_division=0),
+        "calibration_error": calibration_error(true_labels, probabilities),
         "recall": dict(zip(classes, recalls.tolist(), strict=True)),
     }
+
+
+def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.float32], bins: int = 15) -> float:
+    """Compute by how much the confidence of answers differs from the share of them that is right.
+
+    The expected calibration error of C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Parameters
+    ----------
+    true_labels : ndarray of uint8, shape (n,)
+    probabilities : ndarray of float32, shape (n, classes)
+    bins : int, default=15
+        Of equal width; answers in a bin are compared together.
+
+    Returns
+    -------
+    float
+        Between 0 and 1: the mean difference over all answers.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    excess = confidence - (probabilities.argmax(axis=1) == true_labels)
+    which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return float(np.abs(np.bincount(which, excess, bins)).sum() / len(confidence))
 
 
 def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:

@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from fewlabels import pictures
 from fewlabels.label_set import LabelSet
-from fewlabels.pixels import scaled
 from fewlabels.scores import classifier_scores, cluster_purity, distinct_nearest, label_set_scores
 from stages import files, params
 
@@ -33,28 +32,27 @@ def main() -> None:
     classes = settings.data.classes
     true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
     train_images, test_images = (files.load_array(FLAT / f"{part}_images.npy") for part in ("train", "test"))
-    names = list(dict.fromkeys(settings.label_sets.lr + settings.label_sets.nn))
+    models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
+    names = [name for name in params.LABEL_SETS if any(name == trained for _, trained in models)]
     label_sets = {name: _label_set(name) for name in names}
 
-    kmeans = files.load_object("data/clusters/kmeans.joblib")[-1]
+    *described, kmeans = files.load_object("data/clusters/kmeans.joblib")
     metrics: dict[str, Any] = {
         "kmeans": {
             "inertia": kmeans.inertia_,
             "purity": cluster_purity(files.load_array("data/clusters/assignments.npy"), true_labels),
             "iterations": kmeans.n_iter_,
-            "distinct_nearest": distinct_nearest(scaled(train_images), kmeans.cluster_centers_),
+            "distinct_nearest": distinct_nearest(described[0].transform(train_images), kmeans.cluster_centers_),
         },
         "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in label_sets.items()},
-        "lr": {},
-        "nn": {},
+        **{classifier: {} for classifier, _ in settings.label_sets},
     }
-    models = [("lr", name) for name in settings.label_sets.lr] + [("nn", name) for name in settings.label_sets.nn]
     for classifier, name in tqdm(models, desc="judging models", disable=None):
-        predicted = PREDICT[classifier](name, test_images)
-        metrics[classifier][name] = classifier_scores(test_labels, predicted, classes)
+        probabilities = _probabilities(classifier, name, test_images, len(classes))
+        metrics[classifier][name] = classifier_scores(test_labels, probabilities, classes)
         if classifier == "nn":
             metrics["nn"][name] |= files.load_json(MODELS / "nn" / f"{name}.json")
-        _save_confusion(f"{classifier}_{name}", test_labels, predicted, classes)
+        _save_confusion(f"{classifier}_{name}", test_labels, probabilities.argmax(axis=1), classes)
     files.save_json("metrics/metrics.json", metrics)
 
     _save_pictures(train_images.reshape(-1, *settings.data.image_shape), true_labels, metrics, settings)
@@ -65,23 +63,23 @@ def _label_set(name: str) -> LabelSet:
     return LabelSet(**files.load_arrays(LABELS / f"{name}.npz"))
 
 
-def _predict_lr(name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    predicted: NDArray[np.uint8] = files.load_object(MODELS / "lr" / f"{name}.joblib").predict(images)
-    return predicted
+def _probabilities(classifier: str, name: str, images: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """Give a probability for every class, 0 for one that a model has never seen."""
+    probabilities = np.zeros((len(images), classes), np.float32)
+    if classifier == "nn":
+        from fewlabels.quiet_keras import keras  # only here: a run without networks does not wait for it
+
+        model = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
+        probabilities[:] = model.predict(np.asarray(images), batch_size=1024, verbose=0)
+        # The study's network gives scores that have no fixed sum.
+        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return probabilities
+    model = files.load_object(MODELS / classifier / f"{name}.joblib")
+    probabilities[:, model.classes_] = model.predict_proba(images)
+    return probabilities
 
 
-def _predict_nn(name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    from fewlabels.quiet_keras import keras  # only here: a run without networks does not wait for it
-
-    model = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
-    scores: NDArray[np.float32] = model.predict(np.asarray(images), batch_size=1024, verbose=0)
-    return np.asarray(scores.argmax(axis=1), np.uint8)
-
-
-PREDICT = {"lr": _predict_lr, "nn": _predict_nn}
-
-
-def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: list[str]) -> None:
+def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> None:
     """One row an image, as `dvc plots` wants it; sorted, so that git packs it to next to nothing."""
     pairs = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
     rows = [{"actual": classes[one], "predicted": classes[other]} for one, other in pairs]
@@ -98,7 +96,7 @@ def _save_pictures(
     shown = wrong[_evenly(len(wrong))]
     accuracies = {
         classifier: {name: scores["accuracy"] for name, scores in metrics[classifier].items()}
-        for classifier in ("lr", "nn")
+        for classifier, _ in settings.label_sets
     }
     for name, figure in {
         "representatives": pictures.image_grid(
@@ -131,7 +129,7 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
     """Print one row a label set: what it cost, what it is worth, and the study's figure where it published one."""
     published = _published(settings)
     table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
-    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study"):
+    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study", "ridge"):
         table.add_column(heading, justify="left" if heading == "label set" else "right")
     for name, scores in metrics["label_sets"].items():
         cells = [name, f"{scores['bought']:,}", f"{scores['rows']:,}", f"{scores['purity']:.3f}"]
@@ -139,6 +137,7 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
             ours = metrics[classifier].get(name, {})
             cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * bool(ours.get("collapsed")) if ours else "")
             cells.append(f"{100 * published[classifier, name]:.2f}" if (classifier, name) in published else "")
+        cells.append(f"{100 * metrics['ridge'][name]['accuracy']:.2f}" if name in metrics["ridge"] else "")
         table.add_row(*cells)
     Console(width=100, file=sys.stdout).print(table)
     collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]

@@ -1,4 +1,7 @@
-"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row."""
+"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row.
+
+Also what edges the training images have, for the methods that see shapes rather than pixels.
+"""
 
 from pathlib import Path
 
@@ -6,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels import idx
+from fewlabels.gradients import Gradients
 from stages import files, params
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
@@ -29,6 +33,12 @@ def main() -> None:
         print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
     for name, values in arrays.items():
         files.save_array(FLAT / f"{name}.npy", values)
+
+    gradients = Gradients(data.image_shape).fit(arrays["train_images"])
+    files.save_object(FLAT / "gradients.joblib", gradients)
+    features = gradients.transform(arrays["train_images"])
+    files.save_array(FLAT / "train_gradients.npy", features)
+    print(f"gradients: {features.shape[1]} numbers for each image")
 
 
 def _parsed(path: Path) -> NDArray[np.uint8]:

@@ -17,13 +17,17 @@ def main() -> None:
     images = files.load_array("data/flat/train_images.npy")
     if settings.clusters > len(images):
         raise SystemExit(f"params.yaml: clusters: {settings.clusters} is more than the {len(images)} training images")
-    print(f"k-means: {settings.clusters} clusters of {len(images):,} images")
-    pixels = scaled(images)
-    kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(pixels)
+    print(f"k-means: {settings.clusters} clusters of {len(images):,} images, by their {settings.features}")
+    if settings.features == "pixels":
+        transformer, described = FunctionTransformer(scaled), scaled(images)
+    else:
+        transformer = files.load_object("data/flat/gradients.joblib")
+        described = files.load_array("data/flat/train_gradients.npy")
+    kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(described)
     print(f"inertia {kmeans.inertia_:,.0f} after {kmeans.n_iter_} passes")
     files.save_array(CLUSTERS / "assignments.npy", kmeans.labels_)
     files.save_array(CLUSTERS / "distances.npy", kmeans.distances_)
-    files.save_object(CLUSTERS / "kmeans.joblib", make_pipeline(FunctionTransformer(scaled), kmeans))
+    files.save_object(CLUSTERS / "kmeans.joblib", make_pipeline(transformer, kmeans))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-LABEL_SETS = ("all", "random", "representatives", "propagated", "propagated_near", "distances")
+BOUGHT_SETS = ("random", "representatives", "active")
+"""The label sets of the budget and nothing else."""
+LABEL_SETS = ("all", *BOUGHT_SETS, "propagated", "propagated_near", "distances")
 
 
 def load(path: str | Path = "params.yaml") -> "Params":
@@ -112,11 +114,12 @@ class _Strict(BaseModel):
 class LabelSets(_Strict):
     lr: Annotated[list[str], *_label_sets(*LABEL_SETS)]
     nn: Annotated[list[str], *_label_sets(*LABEL_SETS[:-1])]
+    ridge: Annotated[list[str], *_label_sets(*BOUGHT_SETS)]
 
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
-        if not self.lr + self.nn:
-            raise ValueError("lr and nn are both empty")
+        if not self.lr + self.nn + self.ridge:
+            raise ValueError("lr, nn and ridge are all empty")
         return self
 
 
@@ -132,6 +135,11 @@ class LogisticRegression(_Strict):
     distances_C: Annotated[float, _above_zero()]
     pixel_power: Annotated[float, _above_zero()]
     max_iterations: Annotated[int, _at_least(1)]
+
+
+class KernelRidge(_Strict):
+    gamma: Annotated[float, _above_zero()]
+    alpha: Annotated[float, _above_zero()]
 
 
 class Few(_Strict):
@@ -154,9 +162,11 @@ class Params(_Strict):
     seed: Annotated[int, _between(0, 2**32 - 1)]
     clusters: Annotated[int, _at_least(1)]
     percentile: Annotated[float, _between(0, 100)]
+    features: Literal["pixels", "gradients"]
     label_sets: LabelSets
     data: Data
     logistic_regression: LogisticRegression
+    kernel_ridge: KernelRidge
     network: Network
 
 

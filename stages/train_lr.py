@@ -22,15 +22,17 @@ def main() -> None:
 
 
 def train(name: str) -> None:
-    settings = params.load().logistic_regression
+    settings = params.load()
+    regression = settings.logistic_regression
     label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
     images = files.load_array("data/flat/train_images.npy")[label_set.rows]
-    print(f"logistic regression on {name}: {len(label_set):,} images")
+    print(f"logistic regression on {name}: {len(label_set):,} images, by their {settings.features}")
     model = logistic_regression(
         label_set,
-        C=settings.C if label_set.centroids is None else settings.distances_C,
-        max_iterations=settings.max_iterations,
-        pixel_power=settings.pixel_power,
+        C=regression.C if label_set.centroids is None else regression.distances_C,
+        max_iterations=regression.max_iterations,
+        pixel_power=regression.pixel_power,
+        features=None if settings.features == "pixels" else files.load_object("data/flat/gradients.joblib"),
     )
     with warnings.catch_warnings():
         # The number of iterations is a setting, and stopping there is no accident.

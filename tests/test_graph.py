@@ -29,7 +29,8 @@ def outputs(name: str) -> list[str]:
     """What a stage writes, whatever the label sets it is asked to train on."""
     stage = STAGES[name]
     entries = stage.get("outs", []) + stage.get("metrics", []) + stage.get("plots", [])
-    arms = {"train-lr": params.LABEL_SETS, "train-nn": params.LABEL_SETS[:-1]}.get(name, [""])
+    every = {"train-lr": params.LABEL_SETS, "train-nn": params.LABEL_SETS[:-1], "train-ridge": params.BOUGHT_SETS}
+    arms = every.get(name, [""])
     return [path.replace("${item.label_set}", arm) for entry in entries for path in options(entry) for arm in arms]
 
 
@@ -95,7 +96,7 @@ def parameters_used(file: str) -> set[str]:
     return {name for name in used if not any(other != name and covers(name, other) for other in used)}
 
 
-def test_the_stages_are_these_eight() -> None:
+def test_the_stages_are_these() -> None:
     assert list(STAGES) == [
         "download",
         "flatten",
@@ -103,6 +104,7 @@ def test_the_stages_are_these_eight() -> None:
         "select-representatives",
         "propagate",
         "train-lr",
+        "train-ridge",
         "train-nn",
         "evaluate",
     ]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 SETTINGS = yaml.safe_load(TEXT)
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-KNOWN = "all, random, representatives, propagated, propagated_near"
+KNOWN = "all, random, representatives, active, propagated, propagated_near"
 
 
 def keys(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -102,7 +102,7 @@ def test_every_stage_refuses_a_bad_value_before_it_computes(stage: str, monkeypa
     write({"percentile": 130})
     python, dash_m, module, *arguments = STAGES[stage]["cmd"].split()
     assert (python, dash_m) == ("python", "-m")
-    monkeypatch.setattr(sys, "argv", [module, *("all" for _ in arguments)])
+    monkeypatch.setattr(sys, "argv", [module, *("random" for _ in arguments)])
     with pytest.raises(SystemExit) as end:
         importlib.import_module(module).main()
     assert end.value.code == "params.yaml: percentile: 130 is not between 0 and 100"
@@ -175,6 +175,10 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("label_sets.lr", [1], f"1 is not one of {KNOWN}, distances"),
         ("label_sets.nn", ["all", "distances"], f"'distances' is not one of {KNOWN}"),
         ("label_sets.nn", ["random", "random"], "'random' is listed twice"),
+        ("label_sets.ridge", ["all"], "'all' is not one of random, representatives, active"),
+        ("features", "edges", "'edges' is not 'pixels' or 'gradients'"),
+        ("kernel_ridge.gamma", 0, "0 is not above 0"),
+        ("kernel_ridge.alpha", -1.0, "-1 is not above 0"),
         ("data.directory", 5, "5: should be a valid string"),
         ("data.verify", "no", "'no': should be a valid boolean"),
         ("data.verify", 1, "1: should be a valid boolean"),
@@ -207,8 +211,8 @@ def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) ->
 
 
 def test_there_must_be_something_to_train() -> None:
-    write({"label_sets.lr": [], "label_sets.nn": []})
-    assert refusal() == "params.yaml: label_sets: lr and nn are both empty"
+    write({"label_sets.lr": [], "label_sets.nn": [], "label_sets.ridge": []})
+    assert refusal() == "params.yaml: label_sets: lr, nn and ridge are all empty"
 
 
 @pytest.mark.parametrize("value", [7, 1025, 28.0, "28"])
@@ -229,6 +233,8 @@ def test_a_bad_side_of_an_image_is_named(place: int, value: Any) -> None:
         ("percentile", 33.3),
         ("label_sets.lr", []),
         ("label_sets.nn", []),
+        ("label_sets.ridge", []),
+        ("features", "gradients"),
         ("data.directory", "~/fashion"),
         ("data.verify", False),
         ("data.image_shape", [8, 1024]),

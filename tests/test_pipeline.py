@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stages import params, train_nn
 
-LR, NN = SMALL["label_sets.lr"], SMALL["label_sets.nn"]
+LR, NN, RIDGE = SMALL["label_sets.lr"], SMALL["label_sets.nn"], SMALL["label_sets.ridge"]
 
 KILLER = """
 import os, pathlib, signal
@@ -66,15 +66,16 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 
 def test_metrics_have_every_arm(finished: Repository) -> None:
     found = metrics(finished)
-    assert set(found) == {"kmeans", "label_sets", "lr", "nn"}
+    assert set(found) == {"kmeans", "label_sets", "lr", "nn", "ridge"}
     assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
     assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
     assert list(found["label_sets"]) == list(found["lr"]) == LR
     assert list(found["nn"]) == NN
+    assert list(found["ridge"]) == RIDGE
     for scores in found["label_sets"].values():
         assert set(scores) == {"bought", "rows", "purity", "coverage"}
-    for scores in [*found["lr"].values(), *found["nn"].values()]:
-        assert {"accuracy", "macro_f1", "recall"} <= set(scores)
+    for scores in [*found["lr"].values(), *found["nn"].values(), *found["ridge"].values()]:
+        assert {"accuracy", "macro_f1", "calibration_error", "recall"} <= set(scores)
         assert list(scores["recall"]) == CLASSES
     for name in ("all", "distances"):
         assert found["label_sets"][name] == {"bought": 300, "rows": 300, "purity": 1, "coverage": 1}
@@ -85,12 +86,18 @@ def test_metrics_have_every_arm(finished: Repository) -> None:
     assert found["label_sets"]["propagated"]["purity"] < 1, "the data are too easy to tell a wrong purity"
 
 
-@pytest.mark.parametrize("name", ["random", "representatives"])
+@pytest.mark.parametrize("name", params.BOUGHT_SETS)
 def test_the_budget_buys_one_true_label_for_each_cluster(finished: Repository, name: str) -> None:
     label_set = np.load(finished.folder / f"data/labels/{name}.npz")
     assert len(np.unique(label_set["rows"])) == len(label_set["rows"]) == CLUSTERS
     assert label_set["bought"].all()
     np.testing.assert_array_equal(label_set["labels"], array(finished, "train_labels")[label_set["rows"]])
+
+    with (finished.folder / "data/labels/purchases.csv").open(encoding="utf-8") as file:
+        purchases = [purchase for purchase in csv.DictReader(file) if purchase["label_set"] == name]
+    assert sorted(int(purchase["row"]) for purchase in purchases) == label_set["rows"].tolist()
+    for purchase in purchases:
+        assert int(purchase["label"]) == array(finished, "train_labels")[int(purchase["row"])]
 
 
 @pytest.mark.parametrize("name", ["propagated", "propagated_near"])
@@ -109,6 +116,7 @@ def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository)
     models, found = finished.folder / "data/models", metrics(finished)
     pixels, truth = array(finished, "test_images"), array(finished, "test_labels")
     answers = {("lr", name): joblib.load(models / f"lr/{name}.joblib").predict(pixels) for name in LR}
+    answers |= {("ridge", name): joblib.load(models / f"ridge/{name}.joblib").predict(pixels) for name in RIDGE}
     for name in NN:
         network = keras.models.load_model(models / f"nn/{name}.keras")
         answers["nn", name] = network.predict(pixels, verbose=0).argmax(axis=1)
@@ -149,6 +157,7 @@ def test_clusters_load_and_give_distances(finished: Repository) -> None:
         "select-representatives",
         "propagate",
         "train-lr@distances",
+        "train-ridge@active",
         "train-nn@all",
         "evaluate",
     ],
@@ -195,7 +204,28 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
     after = label_sets(repository)
     assert [name for name in before if before[name] == after[name]] == ["all.npz"]
     changed = json.loads(repository.run("dvc", "status", "--json"))
-    assert set(changed) == {f"train-lr@{name}" for name in LR if name != "all"} | {"evaluate"}
+    models = {f"train-lr@{name}" for name in LR if name != "all"} | {f"train-ridge@{name}" for name in RIDGE}
+    assert set(changed) == models | {"evaluate"}
+
+
+def test_other_features_change_what_sees_them(repository: Repository) -> None:
+    """Networks see pixels, kernel ridge regression and active selection see gradients, whatever the others see."""
+    before = label_sets(repository)
+    repository.configure({"features": "gradients"})
+    seen = ["kmeans", "select-representatives", "propagate", *(f"train-lr@{name}" for name in LR), "evaluate"]
+    assert ran(repository.run("dvc", "repro")) == seen
+    after = label_sets(repository)
+    same = [name for name in before if before[name] == after[name]]
+    assert sorted(same) == ["active.npz", "all.npz", "random.npz"]
+    model = joblib.load(repository.folder / "data/models/lr/distances.joblib")
+    assert model.predict(array(repository, "test_images")).shape == (100,)
+
+
+def test_nothing_is_bought_in_rounds_for_nobody(repository: Repository) -> None:
+    repository.configure({"label_sets.lr": ["all"], "label_sets.ridge": []})
+    repository.run("dvc", "repro", "select-representatives")
+    assert len(np.load(repository.folder / "data/labels/active.npz")["rows"]) == 0
+    assert "active" not in (repository.folder / "data/labels/purchases.csv").read_text(encoding="utf-8")
 
 
 def test_an_edit_of_a_module_concerns_the_stages_that_use_it(repository: Repository) -> None:
@@ -230,7 +260,8 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
         assert code == -signal.SIGKILL, output
         assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
 
-    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances", "evaluate"]
+    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances"]
+    resumed += ["train-ridge@random", "train-ridge@active", "evaluate"]
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()

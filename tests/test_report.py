@@ -45,7 +45,7 @@ def test_a_run_gives_a_row_for_each_model() -> None:
     metrics = {
         "kmeans": {"inertia": 3.5, "purity": 0.75, "iterations": 2, "distinct_nearest": 4},
         "label_sets": {"propagated": label_set},
-        "lr": {"propagated": {"accuracy": 0.5, "macro_f1": 0.4, "recall": {"coat": 0.1}}},
+        "lr": {"propagated": {"accuracy": 0.5, "macro_f1": 0.4, "calibration_error": 0.1, "recall": {"coat": 0}}},
         "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
     }
     defaults = {"seed": 42, "clusters": 5, "percentile": 30, "network.steps": 1000, "label_sets.nn": []}
@@ -55,7 +55,13 @@ def test_a_run_gives_a_row_for_each_model() -> None:
     assert set(found) == {"lr", "nn"}
     shared = {"run": "one", "seed": 7, "clusters": 5, "percentile": 30, "other_parameters": "network.steps=5"}
     shared |= {"label_set": "propagated", "inertia": 3.5, "cluster_purity": 0.75, "distinct_nearest": 4, **label_set}
-    assert found["lr"] == shared | {"model": "lr", "kmeans_seconds": 2.5, "accuracy": 0.5, "macro_f1": 0.4}
+    assert found["lr"] == shared | {
+        "model": "lr",
+        "kmeans_seconds": 2.5,
+        "accuracy": 0.5,
+        "macro_f1": 0.4,
+        "calibration_error": 0.1,
+    }
     assert found["nn"]["seconds"] == 9.5
     assert set().union(*found.values()) == set(results.COLUMNS)
 
@@ -81,6 +87,18 @@ def test_a_model_that_runs_share_counts_once() -> None:
         ("propagated_near", 0.6, 1),
         ("propagated_near", 0.7, 1),
     }
+
+
+def test_choices_are_compared_with_random_ones_of_the_same_seed() -> None:
+    found = rows(
+        seed=[1, 2, 1, 2, 3, 1],
+        label_set=["random", "random", "active", "active", "active", "all"],
+        accuracy=[0.7, 0.8, 0.8, 0.86, 0.99, 0.9],
+    )
+    [row] = results.paired(found).itertuples()
+    assert (row.label_set, row.clusters, row.seeds) == ("active", 2000, 2)
+    assert row.difference == pytest.approx(0.08)
+    assert row.spread == pytest.approx(np.std([0.1, 0.06], ddof=1))
 
 
 def test_every_label_set_says_which_parameters_matter_to_it() -> None:
@@ -138,7 +156,7 @@ def test_a_table_without_a_place_is_refused() -> None:
 
 def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     """Two settings and what is committed: the table has the figures that DVC shows, the page has the table."""
-    grid = {"clusters": [5, 7], "label_sets.lr": [["random"]], "label_sets.nn": [[]]}
+    grid = {"clusters": [5, 7], "label_sets.lr": [["random"]], "label_sets.nn": [[]], "label_sets.ridge": [[]]}
     (repository.folder / sweep.SWEEPS).write_text(json.dumps({"test": [grid]}), encoding="utf-8")
     repository.commit()
     assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
@@ -149,7 +167,7 @@ def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     found = report.load(repository.folder / report.RESULTS)
     committed = found[found["run"] == "HEAD"]
     assert list(found.columns) == list(results.COLUMNS)
-    assert len(committed) == len(SMALL["label_sets.lr"]) + len(SMALL["label_sets.nn"])
+    assert len(committed) == sum(len(SMALL[f"label_sets.{model}"]) for model in ("lr", "nn", "ridge"))
     assert sorted(found["clusters"].unique()) == [5, 7, CLUSTERS]
     names = repository.run("dvc", "exp", "list", "--name-only").split()
     for row in found[found["run"] != "HEAD"].itertuples():
