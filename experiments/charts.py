@@ -23,6 +23,8 @@ COLOURS = {
     "--distances": "#090909",
     "--active": "#0c0c0c",
     "--ridge": "#0d0d0d",
+    "--propagated_soft": "#0e0e0e",
+    "--ensemble": "#0f0f0f",
     "--lr": "#0a0a0a",
     "--nn": "#0b0b0b",
 }
@@ -35,9 +37,10 @@ MARKERS = {
     "active": "*",
     "propagated": "^",
     "propagated_near": "v",
+    "propagated_soft": "X",
     "distances": "P",
 }
-MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network"}
+MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network", "ensemble": "ensemble"}
 FULL = "all"
 
 STYLE: dict[Any, Any] = {
@@ -147,7 +150,7 @@ def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, m
     for rows, ours in ((published, False), (by_setting, True)):
         rows = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)]
         rows = rows[rows["percentile"].isna() | (rows["percentile"] == percentile)]
-        for label_set in ("random", "representatives", "active", "propagated", "propagated_near"):
+        for label_set in ("random", "representatives", "active", "propagated", "propagated_near", "propagated_soft"):
             arm = rows[rows["label_set"] == label_set].sort_values("clusters")
             _line(axes, arm["clusters"], arm, "accuracy", label_set, label_set, hollow=not ours)
         for accuracy in rows.loc[rows["label_set"] == FULL, "accuracy"]:

@@ -38,9 +38,35 @@ def filled(text: str, tables: dict[str, str]) -> str:
 def tables(found: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
     """Give the README's tables by name, in Markdown."""
     return {
+        "budgets": budgets(found, published),
         "study": study(results.compared(found, published)),
         "collapses": _markdown(report.collapse_table(results.collapses(found))),
     }
+
+
+def budgets(found: pd.DataFrame, published: pd.DataFrame) -> str:
+    """Lay out, for each budget, the best of the study's and what our choices add up to."""
+    settings, paired = results.by_setting(found), results.paired(found)
+    paired = paired[(paired["model"] == "ridge") & (paired["label_set"] == "active")]
+    both = settings[settings["model"] == "ensemble"].set_index("clusters")
+    rows = []
+    for row in paired.itertuples():
+        theirs = published[published["clusters"] == row.clusters]
+        theirs = theirs.loc[theirs["label_set"] != "distances", "accuracy"]
+        rows.append(
+            {
+                "labels bought": f"{row.clusters:,.0f}",
+                "the study's best": report.percent(theirs.max()),
+                "ridge, random labels": report.percent(row.random),
+                "ridge, active": report.with_spread(row.accuracy, row.accuracy_spread),
+                "gain on random, paired": f"{100 * row.difference:+.2f} ± {report.percent(row.spread)}",
+                "seeds": str(row.seeds),
+            }
+        )
+        if row.clusters in both.index:
+            ours = both.loc[row.clusters]
+            rows[-1]["with a student network"] = report.with_spread(ours["accuracy"], ours["accuracy_spread"])
+    return _markdown(pd.DataFrame(rows).fillna(""))
 
 
 def study(compared: pd.DataFrame) -> str:

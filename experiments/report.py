@@ -296,7 +296,7 @@ def _confusions() -> list[dict[str, Any]]:
     classes = settings.data.classes
     shown = []
     for model, name in charts.MODELS.items():
-        for label_set, scores in accuracies[model].items():
+        for label_set, scores in accuracies.get(model, {}).items():
             answers = pd.read_csv(f"metrics/confusion/{model}_{label_set}.csv")
             counts = pd.crosstab(answers["actual"], answers["predicted"]).reindex(
                 index=classes, columns=classes, fill_value=0

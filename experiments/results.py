@@ -19,10 +19,11 @@ COLUMNS = {
     "percentile": "a parameter",
     "other_parameters": "those that differ from params.yaml, apart from label_sets, or `default`",
     "label_set": "which labels the model was trained on",
-    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network",
+    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network, ensemble: both",
     "accuracy": "share of the test images that are right",
     "macro_f1": "on the test images",
     "calibration_error": "of the probabilities, on the test images",
+    "transductive_accuracy": "on training images without a bought label",
     "purity": "share of the label set's labels that are right",
     "coverage": "share of the training images that it labels",
     "bought": "labels paid for",
@@ -47,6 +48,7 @@ MATTERS = {
     "active": ["clusters"],
     "propagated": ["clusters"],
     "propagated_near": ["clusters", "percentile"],
+    "propagated_soft": ["clusters"],
     "distances": ["clusters"],
 }
 """Which parameters a label set depends on, besides the seed."""

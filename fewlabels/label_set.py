@@ -21,6 +21,8 @@ class LabelSet:
         Whether the label was paid for (True) or inferred from labels that were (False).
     centroids : ndarray of float32, shape (k, d), or None
         If given, a classifier sees each image as its k distances to these points in place of its d pixels.
+    probabilities : ndarray of float32, shape (m, classes), or None
+        If given, how likely each class is for each row; the labels are the likeliest.
 
     Raises
     ------
@@ -32,6 +34,7 @@ class LabelSet:
     labels: NDArray[np.uint8]
     bought: NDArray[np.bool_]
     centroids: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("rows", np.int64), ("labels", np.uint8), ("bought", np.bool_)):
@@ -40,6 +43,8 @@ class LabelSet:
                 raise ValueError(f"{name} is {values.dtype} {values.shape}, not {np.dtype(dtype)} ({len(self.rows)},)")
         if np.any(np.diff(self.rows) <= 0):
             raise ValueError("rows are not distinct and ascending")
+        if self.probabilities is not None and len(self.probabilities) != len(self.rows):
+            raise ValueError(f"{len(self.probabilities)} rows of probabilities for {len(self.rows)} labels")
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -127,13 +127,15 @@ def has_collapsed(model: keras.Model, images: NDArray[np.uint8]) -> bool:
     return bool(np.all(answers == answers[0]))
 
 
-def compact(image_shape: Sequence[int], classes: int) -> keras.Model:
+def compact(image_shape: Sequence[int], classes: int, dropout: float = 0.0) -> keras.Model:
     """Three times convolution, pooling, batch normalisation, ReLU: pooled early to be fast, normalised not to die.
 
     Parameters
     ----------
     image_shape : (int, int)
     classes : int
+    dropout : float, default=0
+        Share of the last features dropped in training.
 
     Returns
     -------
@@ -147,6 +149,8 @@ def compact(image_shape: Sequence[int], classes: int) -> keras.Model:
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.Flatten()(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
     return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x), name="compact")
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 COLUMNS = 12
 """Images in one row of a grid."""
 
-COLOURS = {"lr": "#3b6fb6", "nn": "#d9822b", "ridge": "#2e8b6f"}
-NAMES = {"lr": "logistic regression", "nn": "network", "ridge": "kernel ridge regression"}
+COLOURS = {"lr": "#3b6fb6", "nn": "#d9822b", "ridge": "#2e8b6f", "ensemble": "#8a4fa3"}
+NAMES = {"lr": "logistic regression", "nn": "network", "ridge": "kernel ridge regression", "ensemble": "ensemble"}
 
 
 def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -> Figure:

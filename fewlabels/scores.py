@@ -1,13 +1,18 @@
 """What a label set or a classifier is worth, once the true labels may be looked at."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, pairwise_distances_argmin, recall_score
 
 from fewlabels.label_set import LabelSet
 
+CONFIDENCES = (0.5, 0.7, 0.9, 0.95, 0.99)
+"""Where to look at how the purity of soft labels rises and their coverage falls."""
 
-def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, int | float]:
+
+def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, Any]:
     """Judge a label set.
 
     Parameters
@@ -20,14 +25,25 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     -------
     dict
         `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right; `coverage`:
-        share of the training images that it gives a label.
+        share of the training images that it gives a label. If it has probabilities: `calibration_error` of those, and
+        for each confidence of CONFIDENCES `purity_above` it with the `coverage_above` it, bought labels left out.
     """
-    return {
+    scores: dict[str, Any] = {
         "bought": int(label_set.bought.sum()),
         "rows": len(label_set),
         "purity": accuracy_score(true_labels[label_set.rows], label_set.labels),
         "coverage": len(label_set) / len(true_labels),
     }
+    if label_set.probabilities is None:
+        return scores
+    inferred = ~label_set.bought
+    probabilities, truth = label_set.probabilities[inferred], true_labels[label_set.rows[inferred]]
+    right, confidence = label_set.labels[inferred] == truth, probabilities.max(axis=1, initial=0)
+    scores["calibration_error"] = calibration_error(truth, probabilities)
+    above = {f"{least:g}": confidence >= least for least in CONFIDENCES}
+    scores["purity_above"] = {least: float(right[sure].mean()) if sure.any() else 1.0 for least, sure in above.items()}
+    scores["coverage_above"] = {least: float(sure.sum() / len(true_labels)) for least, sure in above.items()}
+    return scores
 
 
 def classifier_scores(
@@ -79,7 +95,7 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     confidence = probabilities.max(axis=1).astype(np.float64)
     excess = confidence - (probabilities.argmax(axis=1) == true_labels)
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(which, excess, bins)).sum() / len(confidence))
+    return float(np.abs(np.bincount(which, excess, bins)).sum() / max(1, len(confidence)))
 
 
 def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:

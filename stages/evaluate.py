@@ -25,6 +25,8 @@ FLAT, LABELS, MODELS = Path("data/flat"), Path("data/labels"), Path("data/models
 CONFUSION, PICTURES = Path("metrics/confusion"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
+UNLABELLED = 10_000
+"""Training images without a bought label, at most, that the transductive accuracy is measured on."""
 
 
 def main() -> None:
@@ -52,6 +54,10 @@ def main() -> None:
         metrics[classifier][name] = classifier_scores(test_labels, probabilities, classes)
         if classifier == "nn":
             metrics["nn"][name] |= files.load_json(MODELS / "nn" / f"{name}.json")
+        unlabelled = _unlabelled(label_sets[name], len(true_labels))
+        if len(unlabelled):
+            answers = _probabilities(classifier, name, train_images[unlabelled], len(classes)).argmax(axis=1)
+            metrics[classifier][name]["transductive_accuracy"] = float(np.mean(answers == true_labels[unlabelled]))
         _save_confusion(f"{classifier}_{name}", test_labels, probabilities.argmax(axis=1), classes)
     files.save_json("metrics/metrics.json", metrics)
 
@@ -61,6 +67,12 @@ def main() -> None:
 
 def _label_set(name: str) -> LabelSet:
     return LabelSet(**files.load_arrays(LABELS / f"{name}.npz"))
+
+
+def _unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
+    """Choose rows without a bought label, evenly."""
+    rows = np.setdiff1d(np.arange(count), label_set.rows[label_set.bought])
+    return rows[_evenly(len(rows), UNLABELLED)]
 
 
 def _probabilities(classifier: str, name: str, images: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
@@ -116,8 +128,8 @@ def _save_pictures(
         _save_figure(PICTURES / f"{name}.png", figure)
 
 
-def _evenly(count: int) -> NDArray[np.int64]:
-    return np.linspace(0, count - 1, min(count, SHOWN)).astype(np.int64)
+def _evenly(count: int, wanted: int = SHOWN) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, wanted)).astype(np.int64)
 
 
 def _save_figure(path: Path, figure: Figure) -> None:
@@ -129,7 +141,7 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
     """Print one row a label set: what it cost, what it is worth, and the study's figure where it published one."""
     published = _published(settings)
     table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
-    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study", "ridge"):
+    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study", "ridge", "both"):
         table.add_column(heading, justify="left" if heading == "label set" else "right")
     for name, scores in metrics["label_sets"].items():
         cells = [name, f"{scores['bought']:,}", f"{scores['rows']:,}", f"{scores['purity']:.3f}"]
@@ -137,7 +149,9 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
             ours = metrics[classifier].get(name, {})
             cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * bool(ours.get("collapsed")) if ours else "")
             cells.append(f"{100 * published[classifier, name]:.2f}" if (classifier, name) in published else "")
-        cells.append(f"{100 * metrics['ridge'][name]['accuracy']:.2f}" if name in metrics["ridge"] else "")
+        for classifier in ("ridge", "ensemble"):
+            ours = metrics[classifier].get(name)
+            cells.append(f"{100 * ours['accuracy']:.2f}" if ours else "")
         table.add_row(*cells)
     Console(width=100, file=sys.stdout).print(table)
     collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]

@@ -1,6 +1,6 @@
 """Check the IDX files to the last byte and write them as arrays: one image a row, one label a row.
 
-Also what edges the training images have, for the methods that see shapes rather than pixels.
+Also what edges the training images have, for the methods that see shapes rather than pixels, and which are most alike.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fewlabels import idx
 from fewlabels.gradients import Gradients
+from fewlabels.neighbours import neighbours
 from stages import files, params
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
@@ -38,7 +39,8 @@ def main() -> None:
     files.save_object(FLAT / "gradients.joblib", gradients)
     features = gradients.transform(arrays["train_images"])
     files.save_array(FLAT / "train_gradients.npy", features)
-    print(f"gradients: {features.shape[1]} numbers for each image")
+    print(f"gradients: {features.shape[1]} numbers for each image", flush=True)
+    files.save_array(FLAT / "neighbours.npy", neighbours(features))
 
 
 def _parsed(path: Path) -> NDArray[np.uint8]:

@@ -14,7 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 BOUGHT_SETS = ("random", "representatives", "active")
 """The label sets of the budget and nothing else."""
-LABEL_SETS = ("all", *BOUGHT_SETS, "propagated", "propagated_near", "distances")
+SOFT_SETS = ("propagated_soft",)
+"""Those with probabilities."""
+LABEL_SETS = ("all", *BOUGHT_SETS, "propagated", "propagated_near", *SOFT_SETS, "distances")
 
 
 def load(path: str | Path = "params.yaml") -> "Params":
@@ -115,12 +117,20 @@ class LabelSets(_Strict):
     lr: Annotated[list[str], *_label_sets(*LABEL_SETS)]
     nn: Annotated[list[str], *_label_sets(*LABEL_SETS[:-1])]
     ridge: Annotated[list[str], *_label_sets(*BOUGHT_SETS)]
+    ensemble: Annotated[list[str], *_label_sets(*SOFT_SETS)]
 
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
         if not self.lr + self.nn + self.ridge:
             raise ValueError("lr, nn and ridge are all empty")
+        for name in self.ensemble:
+            if name not in self.nn or "active" not in self.ridge:
+                raise ValueError(f"the ensemble on {name} needs nn on {name} and ridge on active")
         return self
+
+    def wants(self, name: str) -> bool:
+        """Tell whether any classifier is trained on a label set."""
+        return name in self.lr + self.nn + self.ridge
 
 
 class Data(_Strict):
@@ -147,6 +157,12 @@ class Few(_Strict):
     steps: Annotated[int, _at_least(1)]
 
 
+class Student(_Strict):
+    epochs: Annotated[int, _at_least(1)]
+    dropout: Annotated[float, _between(0, 0.95)]
+    repeats: Annotated[int, _at_least(1)]
+
+
 class Network(_Strict):
     architecture: Literal["compact", "study"]
     steps: Annotated[int, _at_least(1)]
@@ -156,12 +172,14 @@ class Network(_Strict):
     validation_share: Annotated[float, _above_zero(below=1)]
     patience: Annotated[int, _at_least(1)]
     restarts: Annotated[int, _between(0, 100)]
+    student: Student
 
 
 class Params(_Strict):
     seed: Annotated[int, _between(0, 2**32 - 1)]
     clusters: Annotated[int, _at_least(1)]
     percentile: Annotated[float, _between(0, 100)]
+    confidence: Annotated[float, _between(0, 1)]
     features: Literal["pixels", "gradients"]
     label_sets: LabelSets
     data: Data

@@ -59,8 +59,7 @@ def _bought(rows: NDArray[np.int64], oracle: Oracle, centroids: NDArray[np.float
 
 def _actively_bought(settings: params.Params, oracle: Oracle) -> LabelSet:
     """Nothing, if nobody trains on it."""
-    wanted = settings.label_sets
-    if "active" not in wanted.lr + wanted.nn + wanted.ridge:
+    if not (settings.label_sets.wants("active") or settings.label_sets.wants("propagated_soft")):
         rows, labels = np.empty(0, np.int64), np.empty(0, np.uint8)
     else:
         rows, labels = active.buy(

@@ -25,17 +25,20 @@ def train(name: str) -> None:
     images = files.load_array("data/flat/train_images.npy")
     print(f"{settings.network.architecture} network on {name}: {len(label_set):,} images", flush=True)
 
-    from fewlabels import network  # not above: a bad parameter should not wait for TensorFlow
+    from fewlabels import network, student  # not above: a bad parameter should not wait for TensorFlow
 
+    how: dict[str, Any] = {
+        "image_shape": settings.data.image_shape,
+        "classes": len(settings.data.classes),
+        "batch_size": settings.network.batch_size,
+        "learning_rate": settings.network.learning_rate,
+        "seed": settings.seed,
+    }
     try:
-        training = network.train(
-            images,
-            label_set,
-            image_shape=settings.data.image_shape,
-            classes=len(settings.data.classes),
-            seed=settings.seed,
-            **suited(settings.network, len(label_set)),
-        )
+        if label_set.probabilities is None:
+            training = network.train(images, label_set, **how, **suited(settings.network, len(label_set)))
+        else:
+            training = student.train(images, label_set, **how, **settings.network.student.model_dump())
     except ValueError as error:
         raise SystemExit(f"data/labels/{name}.npz: {error}") from None
     if training.collapsed_starts:
@@ -54,7 +57,8 @@ def train(name: str) -> None:
 def suited(network: params.Network, images: int) -> dict[str, Any]:
     """The settings of a training on so many images."""
     steps = network.few.steps if images < network.few.below else network.steps
-    return network.model_dump(exclude={"few"}) | {"steps": steps}
+    own = ("architecture", "validation_share", "patience", "restarts")
+    return {"steps": steps} | {name: getattr(network, name) for name in own}
 
 
 if __name__ == "__main__":

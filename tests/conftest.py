@@ -23,15 +23,17 @@ SMALL: dict[str, object] = {
     "clusters": CLUSTERS,
     "percentile": 30,
     "label_sets.lr": ["all", "random", "active", "propagated", "propagated_near", "distances"],
-    "label_sets.nn": ["all"],
+    "label_sets.nn": ["all", "propagated_soft"],
     "label_sets.ridge": ["random", "active"],
+    "label_sets.ensemble": ["propagated_soft"],
     "data.verify": False,
     "data.image_shape": list(SHAPE),
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
+    "network.student": {"epochs": 1, "dropout": 0.3, "repeats": 2},
 }
-"""Values for params.yaml, besides the folder of the images. One network only, because each waits for TensorFlow."""
+"""Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 
 
 class Repository:

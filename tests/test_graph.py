@@ -30,6 +30,7 @@ def outputs(name: str) -> list[str]:
     stage = STAGES[name]
     entries = stage.get("outs", []) + stage.get("metrics", []) + stage.get("plots", [])
     every = {"train-lr": params.LABEL_SETS, "train-nn": params.LABEL_SETS[:-1], "train-ridge": params.BOUGHT_SETS}
+    every["ensemble"] = params.SOFT_SETS
     arms = every.get(name, [""])
     return [path.replace("${item.label_set}", arm) for entry in entries for path in options(entry) for arm in arms]
 
@@ -106,6 +107,7 @@ def test_the_stages_are_these() -> None:
         "train-lr",
         "train-ridge",
         "train-nn",
+        "ensemble",
         "evaluate",
     ]
 
@@ -144,7 +146,7 @@ def test_what_no_stage_depends_on_has_no_say_in_a_result() -> None:
 
 @every_stage
 def test_a_stage_is_rerun_for_the_parameters_it_uses_and_no_others(name: str) -> None:
-    listed, used = STAGES[name]["params"], parameters_used(module(name))
+    listed, used = STAGES[name].get("params", []), parameters_used(module(name))
     missing = [one for one in used if not any(covers(other, one) for other in listed)]
     needless = [one for one in listed if not any(covers(one, other) for other in used)]
     assert (missing, needless) == ([], [])
@@ -152,12 +154,12 @@ def test_a_stage_is_rerun_for_the_parameters_it_uses_and_no_others(name: str) ->
 
 def test_every_parameter_named_exists() -> None:
     for stage in STAGES.values():
-        for name in stage["params"]:
+        for name in stage.get("params", []):
             parameter(name)
 
 
 def test_every_parameter_is_named_by_a_stage() -> None:
-    named = [name for stage in STAGES.values() for name in stage["params"]]
+    named = [name for stage in STAGES.values() for name in stage.get("params", [])]
     unnamed = [leaf for leaf in leaves(PARAMS) if not any(covers(name, leaf) for name in named)]
     assert unnamed == []
 

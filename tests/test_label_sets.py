@@ -168,6 +168,22 @@ def test_scores_of_a_label_set() -> None:
     assert label_set_scores(spread, truth) == {"bought": 2, "rows": 4, "purity": 0.75, "coverage": 0.5}
 
 
+def test_soft_labels_are_judged_by_their_confidence() -> None:
+    """Five inferred labels: of three at 0.8 or more, two are right; one at 0.96 is wrong; the bought one is out."""
+    right = np.array([1.0, 0.8, 0.8, 0.6, 0.6, 0.04], np.float32)
+    probabilities = np.stack([right, 1 - right], axis=1)
+    soft = LabelSet(
+        np.arange(6), probabilities.argmax(axis=1).astype(np.uint8), np.arange(6) == 0, probabilities=probabilities
+    )
+    scores = label_set_scores(soft, np.zeros(8, np.uint8))
+    assert scores["purity"] == pytest.approx(5 / 6)
+    assert scores["purity_above"] == pytest.approx({"0.5": 4 / 5, "0.7": 2 / 3, "0.9": 0, "0.95": 0, "0.99": 1})
+    assert scores["coverage_above"] == pytest.approx(
+        {"0.5": 5 / 8, "0.7": 3 / 8, "0.9": 1 / 8, "0.95": 1 / 8, "0.99": 0}
+    )
+    assert scores["calibration_error"] == pytest.approx((2 * 0.2 + 2 * 0.4 + 0.96) / 5)
+
+
 def test_scores_of_a_classifier() -> None:
     truth = np.array([0, 0, 0, 0, 1, 1, 2, 2], np.uint8)
     predicted = np.array([0, 0, 0, 1, 1, 0, 2, 2], np.uint8)

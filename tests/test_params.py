@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 SETTINGS = yaml.safe_load(TEXT)
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-KNOWN = "all, random, representatives, active, propagated, propagated_near"
+KNOWN = "all, random, representatives, active, propagated, propagated_near, propagated_soft"
 
 
 def keys(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -87,10 +87,12 @@ def test_every_parameter_is_read_in_code() -> None:
         if path.name != "params.py":
             tree = ast.parse(path.read_text(encoding="utf-8"))
             read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    # train_nn hands over the whole group as keyword arguments.
-    tree = ast.parse((ROOT / "fewlabels/network.py").read_text(encoding="utf-8"))
-    train = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train")
-    handed_over = {f"network.{argument.arg}" for argument in train.args.kwonlyargs}
+    # train_nn hands over parameters by name, the student's as a whole group; evaluate goes through all label sets.
+    handed_over = {f"label_sets.{name}" for name in ("lr", "nn", "ridge", "ensemble")}
+    for module, group in (("network", "network"), ("student", "network.student")):
+        tree = ast.parse((ROOT / f"fewlabels/{module}.py").read_text(encoding="utf-8"))
+        train = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train")
+        handed_over |= {f"{group}.{argument.arg}" for argument in train.args.kwonlyargs}
     assert [key for key in KEYS if key not in handed_over and key.split(".")[-1] not in read] == []
 
 
@@ -102,7 +104,8 @@ def test_every_stage_refuses_a_bad_value_before_it_computes(stage: str, monkeypa
     write({"percentile": 130})
     python, dash_m, module, *arguments = STAGES[stage]["cmd"].split()
     assert (python, dash_m) == ("python", "-m")
-    monkeypatch.setattr(sys, "argv", [module, *("random" for _ in arguments)])
+    name = "propagated_soft" if stage == "ensemble" else "random"
+    monkeypatch.setattr(sys, "argv", [module, *(name for _ in arguments)])
     with pytest.raises(SystemExit) as end:
         importlib.import_module(module).main()
     assert end.value.code == "params.yaml: percentile: 130 is not between 0 and 100"
@@ -176,6 +179,11 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("label_sets.nn", ["all", "distances"], f"'distances' is not one of {KNOWN}"),
         ("label_sets.nn", ["random", "random"], "'random' is listed twice"),
         ("label_sets.ridge", ["all"], "'all' is not one of random, representatives, active"),
+        ("label_sets.ensemble", ["all"], "'all' is not one of propagated_soft"),
+        ("confidence", 1.5, "1.5 is not between 0 and 1"),
+        ("network.student.epochs", 0, "0 is not 1 or more"),
+        ("network.student.dropout", 1.0, "1 is not between 0 and 0.95"),
+        ("network.student.repeats", 0, "0 is not 1 or more"),
         ("features", "edges", "'edges' is not 'pixels' or 'gradients'"),
         ("kernel_ridge.gamma", 0, "0 is not above 0"),
         ("kernel_ridge.alpha", -1.0, "-1 is not above 0"),
@@ -210,8 +218,15 @@ def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) ->
     assert refusal() == f"params.yaml: {key}: {message}"
 
 
+@pytest.mark.parametrize("name", ["nn", "ridge"])
+def test_an_ensemble_needs_what_it_is_made_of(name: str) -> None:
+    write({f"label_sets.{name}": ["random"]})
+    wanted = "the ensemble on propagated_soft needs nn on propagated_soft and ridge on active"
+    assert refusal() == f"params.yaml: label_sets: {wanted}"
+
+
 def test_there_must_be_something_to_train() -> None:
-    write({"label_sets.lr": [], "label_sets.nn": [], "label_sets.ridge": []})
+    write({f"label_sets.{name}": [] for name in ("lr", "nn", "ridge", "ensemble")})
     assert refusal() == "params.yaml: label_sets: lr, nn and ridge are all empty"
 
 
@@ -232,8 +247,7 @@ def test_a_bad_side_of_an_image_is_named(place: int, value: Any) -> None:
         ("percentile", 100),
         ("percentile", 33.3),
         ("label_sets.lr", []),
-        ("label_sets.nn", []),
-        ("label_sets.ridge", []),
+        ("label_sets.ensemble", []),
         ("features", "gradients"),
         ("data.directory", "~/fashion"),
         ("data.verify", False),

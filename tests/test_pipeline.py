@@ -66,10 +66,11 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 
 def test_metrics_have_every_arm(finished: Repository) -> None:
     found = metrics(finished)
-    assert set(found) == {"kmeans", "label_sets", "lr", "nn", "ridge"}
+    assert set(found) == {"kmeans", "label_sets", "lr", "nn", "ridge", "ensemble"}
     assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
     assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
-    assert list(found["label_sets"]) == list(found["lr"]) == LR
+    assert set(found["label_sets"]) == {*LR, *NN, *RIDGE}
+    assert list(found["lr"]) == LR
     assert list(found["nn"]) == NN
     assert list(found["ridge"]) == RIDGE
     for scores in found["label_sets"].values():
@@ -116,6 +117,7 @@ def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository)
     models, found = finished.folder / "data/models", metrics(finished)
     pixels, truth = array(finished, "test_images"), array(finished, "test_labels")
     answers = {("lr", name): joblib.load(models / f"lr/{name}.joblib").predict(pixels) for name in LR}
+    answers["ensemble", "propagated_soft"] = joblib.load(models / "ensemble/propagated_soft.joblib").predict(pixels)
     answers |= {("ridge", name): joblib.load(models / f"ridge/{name}.joblib").predict(pixels) for name in RIDGE}
     for name in NN:
         network = keras.models.load_model(models / f"nn/{name}.keras")
@@ -204,8 +206,9 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
     after = label_sets(repository)
     assert [name for name in before if before[name] == after[name]] == ["all.npz"]
     changed = json.loads(repository.run("dvc", "status", "--json"))
-    models = {f"train-lr@{name}" for name in LR if name != "all"} | {f"train-ridge@{name}" for name in RIDGE}
-    assert set(changed) == models | {"evaluate"}
+    models = {("lr", name) for name in LR} | {("nn", name) for name in NN} | {("ridge", name) for name in RIDGE}
+    trained = {f"train-{model}@{name}" for model, name in models if name != "all"}
+    assert set(changed) == trained | {"ensemble@propagated_soft", "evaluate"}
 
 
 def test_other_features_change_what_sees_them(repository: Repository) -> None:
@@ -216,15 +219,17 @@ def test_other_features_change_what_sees_them(repository: Repository) -> None:
     assert ran(repository.run("dvc", "repro")) == seen
     after = label_sets(repository)
     same = [name for name in before if before[name] == after[name]]
-    assert sorted(same) == ["active.npz", "all.npz", "random.npz"]
+    assert sorted(same) == ["active.npz", "all.npz", "propagated_soft.npz", "random.npz"]
     model = joblib.load(repository.folder / "data/models/lr/distances.joblib")
     assert model.predict(array(repository, "test_images")).shape == (100,)
 
 
 def test_nothing_is_bought_in_rounds_for_nobody(repository: Repository) -> None:
-    repository.configure({"label_sets.lr": ["all"], "label_sets.ridge": []})
-    repository.run("dvc", "repro", "select-representatives")
-    assert len(np.load(repository.folder / "data/labels/active.npz")["rows"]) == 0
+    repository.configure({f"label_sets.{model}": [] for model in ("nn", "ridge", "ensemble")})
+    repository.configure({"label_sets.lr": ["all"]})
+    repository.run("dvc", "repro", "propagate")
+    for name in ("active", "propagated_soft"):
+        assert len(np.load(repository.folder / f"data/labels/{name}.npz")["rows"]) == 0
     assert "active" not in (repository.folder / "data/labels/purchases.csv").read_text(encoding="utf-8")
 
 
@@ -253,17 +258,19 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
 ) -> None:
     """From an empty cache in a folder of its own, and without networks, of which none is then trained."""
     repository = new_repository(tmp_path / "repository")
-    repository.configure({"label_sets.nn": []})
+    repository.configure({"label_sets.nn": [], "label_sets.lr": [*LR, "propagated_soft"], "label_sets.ensemble": []})
     (tmp_path / "sitecustomize.py").write_text(KILLER, encoding="utf-8")
     for killed in ("kmeans.joblib", "propagated.joblib"):
         code, output = repository.attempt("dvc", "repro", PYTHONPATH=str(tmp_path), KILLED_AT=killed)
         assert code == -signal.SIGKILL, output
         assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
 
-    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances"]
+    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances", "train-lr@propagated_soft"]
     resumed += ["train-ridge@random", "train-ridge@active", "evaluate"]
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()
     assert label_sets(repository) == label_sets(finished)
-    assert metrics(repository) == metrics(finished) | {"nn": {}}
+    found, before = metrics(repository), metrics(finished)
+    del found["lr"]["propagated_soft"]
+    assert found == before | {"nn": {}, "ensemble": {}}

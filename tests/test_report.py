@@ -45,7 +45,9 @@ def test_a_run_gives_a_row_for_each_model() -> None:
     metrics = {
         "kmeans": {"inertia": 3.5, "purity": 0.75, "iterations": 2, "distinct_nearest": 4},
         "label_sets": {"propagated": label_set},
-        "lr": {"propagated": {"accuracy": 0.5, "macro_f1": 0.4, "calibration_error": 0.1, "recall": {"coat": 0}}},
+        "lr": {
+            "propagated": {"accuracy": 0.5, "macro_f1": 0.4, "calibration_error": 0.1, "transductive_accuracy": 0.3}
+        },
         "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
     }
     defaults = {"seed": 42, "clusters": 5, "percentile": 30, "network.steps": 1000, "label_sets.nn": []}
@@ -61,6 +63,7 @@ def test_a_run_gives_a_row_for_each_model() -> None:
         "accuracy": 0.5,
         "macro_f1": 0.4,
         "calibration_error": 0.1,
+        "transductive_accuracy": 0.3,
     }
     assert found["nn"]["seconds"] == 9.5
     assert set().union(*found.values()) == set(results.COLUMNS)
@@ -156,7 +159,8 @@ def test_a_table_without_a_place_is_refused() -> None:
 
 def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     """Two settings and what is committed: the table has the figures that DVC shows, the page has the table."""
-    grid = {"clusters": [5, 7], "label_sets.lr": [["random"]], "label_sets.nn": [[]], "label_sets.ridge": [[]]}
+    grid = {f"label_sets.{model}": [[]] for model in ("nn", "ridge", "ensemble")} | {"label_sets.lr": [["random"]]}
+    grid["clusters"] = [5, 7]
     (repository.folder / sweep.SWEEPS).write_text(json.dumps({"test": [grid]}), encoding="utf-8")
     repository.commit()
     assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
@@ -167,7 +171,7 @@ def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     found = report.load(repository.folder / report.RESULTS)
     committed = found[found["run"] == "HEAD"]
     assert list(found.columns) == list(results.COLUMNS)
-    assert len(committed) == sum(len(SMALL[f"label_sets.{model}"]) for model in ("lr", "nn", "ridge"))
+    assert len(committed) == sum(len(SMALL[f"label_sets.{model}"]) for model in ("lr", "nn", "ridge", "ensemble"))
     assert sorted(found["clusters"].unique()) == [5, 7, CLUSTERS]
     names = repository.run("dvc", "exp", "list", "--name-only").split()
     for row in found[found["run"] != "HEAD"].itertuples():

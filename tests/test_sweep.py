@@ -56,7 +56,7 @@ def test_a_bad_setting_is_refused(setting: dict[str, object], message: str) -> N
 
 def test_a_sweep_goes_on_after_a_failure(repository: Repository) -> None:
     """More clusters than images: such a setting fails in its stage, and the others still run."""
-    few = {"label_sets.lr": [["random"]], "label_sets.nn": [[]]}
+    few = {f"label_sets.{model}": [[]] for model in ("nn", "ridge", "ensemble")} | {"label_sets.lr": [["random"]]}
     sweeps = repository.folder / sweep.SWEEPS
     sweeps.write_text(json.dumps({"test": [{"clusters": [301, 7], **few}]}), encoding="utf-8")
     repository.commit()
@@ -64,7 +64,9 @@ def test_a_sweep_goes_on_after_a_failure(repository: Repository) -> None:
     code, output = repository.attempt("python", "-m", "experiments.sweep", "test")
     assert code == 1
     assert "test: 2 settings, 0 done before" in output
-    assert output.rstrip().splitlines()[-1] == "failed: clusters=301 label_sets.lr=[random] label_sets.nn=[]"
+    assert output.rstrip().splitlines()[-1] == (
+        "failed: clusters=301 label_sets.ensemble=[] label_sets.lr=[random] label_sets.nn=[] label_sets.ridge=[]"
+    )
     shown = repository.run("dvc", "exp", "list")
     assert "clusters7-" in shown
     assert "clusters301-" not in shown
