@@ -37,10 +37,12 @@ def filled(text: str, tables: dict[str, str]) -> str:
 
 def tables(found: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
     """Give the README's tables by name, in Markdown."""
+    compared, collapses = results.compared(found, published), results.collapses(found)
     return {
         "budgets": budgets(found, published),
-        "study": study(results.compared(found, published)),
-        "collapses": _markdown(report.collapse_table(results.collapses(found))),
+        "study": study(compared),
+        "findings": "\n".join(f"- {finding}" for finding in report.findings(found, compared, collapses)),
+        "collapses": _markdown(report.collapse_table(collapses)),
     }
 
 

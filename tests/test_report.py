@@ -157,6 +157,11 @@ def test_a_table_without_a_place_is_refused() -> None:
         readme.filled("nothing here", {"study": "| a |"})
 
 
+def test_the_committed_results_hold_every_published_row_on_three_seeds() -> None:
+    compared = results.compared(report.load(PROJECT / report.RESULTS), report.load(PROJECT / report.PUBLISHED))
+    assert compared["seeds"].min() >= 3
+
+
 def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     """Two settings and what is committed: the table has the figures that DVC shows, the page has the table."""
     grid = {f"label_sets.{model}": [[]] for model in ("nn", "ridge", "ensemble")} | {"label_sets.lr": [["random"]]}
