@@ -25,6 +25,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 4
 	dvc repro flatten
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
+	python -m benchmarks.digits
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
 

@@ -30,15 +30,14 @@ def train(name: str) -> None:
     how: dict[str, Any] = {
         "image_shape": settings.data.image_shape,
         "classes": len(settings.data.classes),
-        "batch_size": settings.network.batch_size,
-        "learning_rate": settings.network.learning_rate,
         "seed": settings.seed,
     }
     try:
         if label_set.probabilities is None:
             training = network.train(images, label_set, **how, **suited(settings.network, len(label_set)))
         else:
-            training = student.train(images, label_set, **how, **settings.network.student.model_dump())
+            shared = settings.network.model_dump(include={"batch_size", "learning_rate"})
+            training = student.train(images, label_set, **how, **shared, **settings.network.student.model_dump())
     except ValueError as error:
         raise SystemExit(f"data/labels/{name}.npz: {error}") from None
     if training.collapsed_starts:
@@ -57,8 +56,7 @@ def train(name: str) -> None:
 def suited(network: params.Network, images: int) -> dict[str, Any]:
     """The settings of a training on so many images."""
     steps = network.few.steps if images < network.few.below else network.steps
-    own = ("architecture", "validation_share", "patience", "restarts")
-    return {"steps": steps} | {name: getattr(network, name) for name in own}
+    return network.model_dump(exclude={"few", "student"}) | {"steps": steps}
 
 
 if __name__ == "__main__":

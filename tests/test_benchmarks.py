@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import growth, models, results
+from benchmarks import digits, growth, models, results
 from benchmarks import kmeans as benchmark
 from fewlabels.kmeans import KMeans
 
@@ -106,3 +106,25 @@ def test_growth_draws_a_line_for_each_series() -> None:
     assert drawn == {"100 clusters", "500 clusters", "fewlabels", "us"}
     assert list(over_images.lines[0].get_xdata()) == [15_000, 60_000]
     assert list(over_images.lines[0].get_ydata()) == [1.5, 6.0]
+
+
+def test_digits_are_compared_seed_by_seed() -> None:
+    first, second, third = digits.METHODS
+    runs = [
+        {"budget": 50, "seed": 0, first: 0.5, second: 0.7, third: 0.8},
+        {"budget": 50, "seed": 1, first: 0.7, second: 0.9, third: 0.94},
+    ]
+    [row] = digits.summary(runs)
+    assert (row["budget"], row["seeds"]) == (50, 2)
+    assert row[first] == pytest.approx({"mean": 0.6, "spread": np.std([0.5, 0.7], ddof=1)})
+    assert row["gain"] == pytest.approx({"mean": 0.07, "spread": np.std([0.1, 0.04], ddof=1)})
+
+
+def test_few_labels_of_small_images_are_enough() -> None:
+    """What the README claims, on one seed and with room for rounding."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    accuracies = digits.measure((images * (255 / 16)).astype(np.uint8), labels.astype(np.uint8), 100, seed=0)
+    assert accuracies[digits.METHODS[2]] > 0.95
+    assert accuracies[digits.METHODS[2]] > accuracies[digits.METHODS[0]] + 0.03
