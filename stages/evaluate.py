@@ -6,6 +6,7 @@ are right. No timings go into the metrics: the same parameters give the same fil
 
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,14 @@ def main() -> None:
         **{classifier: {} for classifier, _ in settings.label_sets},
     }
     for classifier, name in tqdm(models, desc="judging models", disable=None):
-        probabilities = _probabilities(classifier, name, test_images, len(classes))
+        model = _loaded(classifier, name, len(classes))
+        probabilities = model(np.asarray(test_images))
         metrics[classifier][name] = classifier_scores(test_labels, probabilities, classes)
         if classifier == "nn":
             metrics["nn"][name] |= files.load_json(MODELS / "nn" / f"{name}.json")
         unlabelled = _unlabelled(label_sets[name], len(true_labels))
         if len(unlabelled):
-            answers = _probabilities(classifier, name, train_images[unlabelled], len(classes)).argmax(axis=1)
+            answers = model(train_images[unlabelled]).argmax(axis=1)
             metrics[classifier][name]["transductive_accuracy"] = float(np.mean(answers == true_labels[unlabelled]))
         _save_confusion(f"{classifier}_{name}", test_labels, probabilities.argmax(axis=1), classes)
     files.save_json("metrics/metrics.json", metrics)
@@ -75,19 +77,28 @@ def _unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
     return rows[_evenly(len(rows), UNLABELLED)]
 
 
-def _probabilities(classifier: str, name: str, images: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
-    """Give a probability for every class, 0 for one that a model has never seen."""
-    probabilities = np.zeros((len(images), classes), np.float32)
+def _loaded(classifier: str, name: str, classes: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Load a model as a function from images to a probability for every class, 0 for one that it has never seen."""
     if classifier == "nn":
         from fewlabels.quiet_keras import keras  # only here: a run without networks does not wait for it
 
-        model = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
-        probabilities[:] = model.predict(np.asarray(images), batch_size=1024, verbose=0)
-        # The study's network gives scores that have no fixed sum.
-        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return probabilities
+        network = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
+
+        def scores(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            found: NDArray[np.float32] = network.predict(images, batch_size=1024, verbose=0)
+            # The study's network gives scores that have no fixed sum.
+            found /= np.maximum(found.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+            return found
+
+        return scores
+
     model = files.load_object(MODELS / classifier / f"{name}.joblib")
-    probabilities[:, model.classes_] = model.predict_proba(images)
+
+    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        every = np.zeros((len(images), classes), np.float32)
+        every[:, model.classes_] = model.predict_proba(images)
+        return every
+
     return probabilities
 
 
