@@ -38,7 +38,9 @@ def filled(text: str, tables: dict[str, str]) -> str:
 def tables(found: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
     """Give the README's tables by name, in Markdown."""
     compared, collapses = results.compared(found, published), results.collapses(found)
+    headline = report.budget_findings(results.by_setting(found), published)
     return {
+        "headline": "\n".join(f"- {finding}" for finding in headline),
         "budgets": budgets(found, published),
         "study": study(compared),
         "findings": "\n".join(f"- {finding}" for finding in report.findings(found, compared, collapses)),

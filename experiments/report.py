@@ -71,7 +71,7 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("report.html.j2").render(
-        findings=findings(found, compared, collapses),
+        findings=[*budget_findings(settings, published), *findings(found, compared, collapses)],
         explanations=explanations(compared),
         percentile=PERCENTILE,
         comparison=comparison_table(compared),
@@ -139,6 +139,21 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
         else [],
         runs=_runs_table(found),
     )
+
+
+def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str]:
+    """Say how few labels do what the study needed all of them for, where at least three seeds bear it out."""
+    few = settings[settings["clusters"].notna() & (settings["label_set"] != "distances") & (settings["seeds"] >= 3)]
+    told = []
+    for full in published[published["label_set"] == charts.FULL].itertuples():
+        enough = few[few["accuracy"] >= full.accuracy].sort_values(["clusters", "accuracy"], ascending=[True, False])
+        for row in enough.head(1).itertuples():
+            told.append(
+                f"{row.clusters:,.0f} labels do what the study needed 60,000 for: {charts.MODELS[row.model]} on "
+                f"{row.label_set.replace('_', ' ')} labels has {with_spread(row.accuracy, row.accuracy_spread)} % "
+                f"({row.seeds} seeds), the study's {charts.MODELS[full.model]} {percent(full.accuracy)} %."
+            )
+    return told
 
 
 def findings(found: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame) -> list[str]:

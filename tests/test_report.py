@@ -129,6 +129,22 @@ def test_ours_stands_beside_what_was_published() -> None:
     assert explanation.startswith("all, logistic regression: 88.00 is 2.00 points below")
 
 
+def test_the_fewest_labels_that_do_what_all_did_are_found() -> None:
+    published = pd.DataFrame({"label_set": ["all"], "model": ["nn"], "accuracy": [0.85]})
+    found = rows(
+        seed=[1, 2, 3] * 3 + [1],
+        clusters=[500] * 3 + [1000] * 3 + [2000] * 3 + [500],
+        label_set=["random"] * 9 + ["active"],
+        model=["ridge"] * 10,
+        accuracy=[0.8] * 3 + [0.84, 0.86, 0.88] + [0.9] * 3 + [0.99],
+    )
+    [told] = report.budget_findings(results.by_setting(found), published)
+    assert told.startswith(
+        "1,000 labels do what the study needed 60,000 for: kernel ridge regression on random labels has"
+    )
+    assert "86.00 ± 2.00 % (3 seeds), the study's network 85.00 %" in told
+
+
 def test_collapses_are_counted_with_their_uncertainty() -> None:
     """Ten trainings without a collapse: up to 1 - 0.025 ** (1 / 10) of all may be."""
     study = "network.architecture=study network.restarts=0"
