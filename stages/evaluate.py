@@ -164,7 +164,7 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
             ours = metrics[classifier].get(name)
             cells.append(f"{100 * ours['accuracy']:.2f}" if ours else "")
         table.add_row(*cells)
-    Console(width=100, file=sys.stdout).print(table)
+    Console(width=120, file=sys.stdout).print(table)
     collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]
     if collapsed:
         print(f"* a collapsed network, which answers one class for every image: {', '.join(collapsed)}")
