@@ -250,7 +250,8 @@ def collapse_rates(collapses: pd.DataFrame) -> Figure:
     whiskers = [rate - 100 * collapses["low"], 100 * collapses["high"] - rate]
     axes.barh(places, rate, 0.6, color=COLOURS["--nn"])
     axes.errorbar(rate, places, xerr=whiskers, fmt="none", ecolor=COLOURS["--ink"])
-    axes.set_yticks(places, _ticks(collapses))
+    starts = ["dead: " if dead else "" for dead in collapses["dead"]]
+    axes.set_yticks(places, [start + name for start, name in zip(starts, _ticks(collapses), strict=True)])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("trainings that collapsed, %")

@@ -54,6 +54,10 @@ MATTERS = {
 """Which parameters a label set depends on, besides the seed."""
 
 
+DEAD = (40, 60)
+"""Seeds, of 1 to 150, from which the study's network starts with its single channel next to zero for every image."""
+
+
 def collect() -> pd.DataFrame:
     """Read the committed run and all experiments of its history through DVC.
 
@@ -226,8 +230,8 @@ def collapses(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each label set, clusters and percentile: `trainings`, `collapsed`, `rate` and `low` and `high`, its
-        95 % interval (Clopper and Pearson, 1934).
+        A row for each label set, clusters and percentile, and whether the start is one of DEAD: `dead`, `trainings`,
+        `collapsed`, `rate` and `low` and `high`, its 95 % interval (Clopper and Pearson, 1934).
     """
     trained = arms(results)
     study = trained[
@@ -237,7 +241,8 @@ def collapses(results: pd.DataFrame) -> pd.DataFrame:
     ]
     counted = (
         study.astype({"collapsed": bool})
-        .groupby(["label_set", "clusters", "percentile"], dropna=False)
+        .assign(dead=study["seed"].isin(DEAD))
+        .groupby(["dead", "label_set", "clusters", "percentile"], dropna=False)
         .agg(trainings=("seed", "size"), collapsed=("collapsed", "sum"))
         .reset_index()
     )

@@ -156,7 +156,11 @@ def test_collapses_are_counted_with_their_uncertainty() -> None:
         collapsed=[False] * 10 + [True, True, False],
         other_parameters=[study] * 13,
     )
-    every, at_random = results.collapses(pd.concat([found, rows(model=["nn"], collapsed=[True])])).itertuples()
+    dead = rows(seed=[40], model=["nn"], collapsed=[True], other_parameters=[study])
+    every, at_random, chosen = results.collapses(
+        pd.concat([found, dead, rows(model=["nn"], collapsed=[True])])
+    ).itertuples()
+    assert (chosen.dead, chosen.trainings, chosen.collapsed) == (True, 1, 1)
     assert (at_random.label_set, at_random.trainings, at_random.collapsed) == ("random", 10, 0)
     assert at_random.high == pytest.approx(1 - 0.025**0.1)
     assert (every.label_set, every.trainings, every.collapsed, every.rate) == ("all", 2, 1, 0.5)
