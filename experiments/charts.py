@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 COLOURS = {
     "--ink": "#010101",
     "--faint": "#020202",
-    "--page": "#030303",
     "--all": "#040404",
     "--random": "#050505",
     "--representatives": "#060606",
     "--propagated": "#070707",
     "--propagated_near": "#080808",
-    "--distances": "#090909",
     "--active": "#0c0c0c",
     "--ridge": "#0d0d0d",
     "--propagated_soft": "#0e0e0e",
@@ -31,14 +29,12 @@ COLOURS = {
 """A colour of the page's style sheet, and what stands for it while matplotlib draws."""
 
 MARKERS = {
-    "all": "D",
     "random": "o",
     "representatives": "s",
     "active": "*",
     "propagated": "^",
     "propagated_near": "v",
     "propagated_soft": "X",
-    "distances": "P",
 }
 MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network", "ensemble": "ensemble"}
 FULL = "all"

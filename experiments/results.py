@@ -53,7 +53,6 @@ MATTERS = {
 }
 """Which parameters a label set depends on, besides the seed."""
 
-
 DEAD = (40, 60)
 """Seeds, of 1 to 150, from which the study's network starts with its single channel next to zero for every image."""
 
@@ -147,6 +146,12 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
     return arms.drop_duplicates([*SETTING, "label_set", "model"], ignore_index=True)
 
 
+def default_arms(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep the `arms` of runs with the parameters of params.yaml."""
+    found = arms(results)
+    return found[found["other_parameters"] == "default"]
+
+
 def by_setting(results: pd.DataFrame) -> pd.DataFrame:
     """Average default runs over seeds.
 
@@ -156,10 +161,7 @@ def by_setting(results: pd.DataFrame) -> pd.DataFrame:
         A row for each model, label set, clusters and percentile: `seeds`, then `accuracy`, `purity` and `coverage`,
         each with `…_spread`, the standard deviation over the seeds; `seconds`, the median.
     """
-    default = arms(results)
-    groups = default[default["other_parameters"] == "default"].groupby(
-        ["model", "label_set", "clusters", "percentile"], dropna=False
-    )
+    groups = default_arms(results).groupby(["model", "label_set", "clusters", "percentile"], dropna=False)
     named: dict[str, tuple[str, str]] = {}
     for column in ("accuracy", "purity", "coverage"):
         named |= {column: (column, "mean"), f"{column}_spread": (column, "std")}
@@ -204,8 +206,7 @@ def paired(results: pd.DataFrame) -> pd.DataFrame:
         A row for each label set that is bought, clusters and model: mean `accuracy` with `accuracy_spread`, mean of
         `random`, `difference` and its `spread`, the standard deviation over `seeds`.
     """
-    default = arms(results)
-    default = default[default["other_parameters"] == "default"]
+    default = default_arms(results)
     keys = ["seed", "clusters", "model"]
     at_random = default[default["label_set"] == "random"].set_index(keys)["accuracy"].rename("random")
     chosen = default[default["label_set"].isin(["representatives", "active"])].join(at_random, on=keys, how="inner")

@@ -4,13 +4,12 @@ Cluster-margin sampling (G. Citovsky et al., "Batch Active Learning at Scale", N
 best classes score nearly the same, take some from every part of the feature space.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.kernel_ridge import KernelRidgeClassifier
 from fewlabels.kmeans import KMeans
+from fewlabels.oracle import Oracle
 from fewlabels.representatives import nearest_members
 
 FIRST = 50
@@ -21,7 +20,6 @@ CANDIDATES = 20
 """The images in most doubt, for each label of a round, that it chooses from."""
 
 Floats = NDArray[np.float32]
-Oracle = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
 def buy(
@@ -32,9 +30,8 @@ def buy(
     Parameters
     ----------
     features : ndarray of float32, shape (n, d)
-    oracle : callable
-        Takes rows, ndarray of int64, shape (m,), and returns their labels, ndarray of uint8, shape (m,). It is
-        asked once a round, and for no row twice.
+    oracle : Oracle
+        Asked once a round, and for no row twice.
     budget : int
         Between 1 and n.
     classes : int

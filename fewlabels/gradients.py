@@ -5,8 +5,8 @@ Histograms of oriented gradients (N. Dalal and B. Triggs, "Histograms of Oriente
 of an image changes them little; then the principal components, as many as matter.
 """
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,11 +100,6 @@ class Gradients(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             images, lambda chunk: (oriented_gradients(chunk, self.image_shape) - self.mean_) @ self.components_
         )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = False
-        return tags
-
 
 def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) -> Floats:
     """Compute how strong edges are in each direction, about each place of a grid.
@@ -156,7 +151,7 @@ def _checked(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[np.uint8]:
     return images
 
 
-def _in_chunks(images: NDArray[np.uint8], describe: Any) -> Floats:
+def _in_chunks(images: NDArray[np.uint8], describe: Callable[[NDArray[np.uint8]], Floats]) -> Floats:
     first = describe(images[:1])
     out = np.empty((len(images), first.shape[1]), np.float32)
 

@@ -4,7 +4,7 @@ A network can collapse: it answers one class for every image, and its accuracy i
 network does so now and then, from an unlucky initialisation. It is told here from a bad result, and tried again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -179,6 +179,34 @@ def study(image_shape: Sequence[int], classes: int) -> keras.Model:
 ARCHITECTURES = {"compact": compact, "study": study}
 
 
+def shuffled(
+    count: int, batch_size: int, seed: int, look_up: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+) -> tf.data.Dataset:
+    """Make batches without end, in an order of its own each time round.
+
+    Parameters
+    ----------
+    count : int
+        How many there are to draw from.
+    batch_size : int
+    seed : int
+    look_up : callable
+        Takes the numbers drawn for a batch, from 0 to count - 1, and gives its images and targets.
+
+    Returns
+    -------
+    tf.data.Dataset
+    """
+    return (
+        tf.data.Dataset.range(count)
+        .shuffle(count, seed=seed)
+        .repeat()
+        .batch(batch_size, drop_remainder=True)
+        .map(look_up)
+        .prefetch(2)
+    )
+
+
 def _pixels(image_shape: Sequence[int]) -> tuple[Any, Any]:
     inputs = keras.Input((int(np.prod(image_shape)),), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -190,14 +218,7 @@ def _batches(
 ) -> tf.data.Dataset:
     """Shuffled batches without end; only row numbers are shuffled, and pixels stay bytes until in the model."""
     pixels, labels = tf.constant(images[label_set.rows[rows]]), tf.constant(label_set.labels[rows])
-    return (
-        tf.data.Dataset.range(len(rows))
-        .shuffle(len(rows), seed=seed)
-        .repeat()
-        .batch(batch_size, drop_remainder=True)
-        .map(lambda picked: (tf.gather(pixels, picked), tf.gather(labels, picked)))
-        .prefetch(2)
-    )
+    return shuffled(len(rows), batch_size, seed, lambda picked: (tf.gather(pixels, picked), tf.gather(labels, picked)))
 
 
 def _train_once(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
-from fewlabels.network import Training, compact, has_collapsed
+from fewlabels.network import Training, compact, has_collapsed, shuffled
 from fewlabels.quiet_keras import TqdmCallback, keras, tf
 
 SHIFT = 2
@@ -113,11 +113,4 @@ def _batches(
         batch = tf.gather(batch, moves[1] + tf.range(image_shape[1]), axis=2, batch_dims=1)
         return tf.reshape(batch, (-1, int(np.prod(image_shape)))), tf.gather(targets, which)
 
-    return (
-        tf.data.Dataset.range(len(order))
-        .shuffle(len(order), seed=seed)
-        .repeat()
-        .batch(batch_size, drop_remainder=True)
-        .map(shifted)
-        .prefetch(2)
-    )
+    return shuffled(len(order), batch_size, seed, shifted)

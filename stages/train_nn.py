@@ -23,7 +23,8 @@ def train(name: str) -> None:
     settings = params.load()
     label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
     images = files.load_array("data/flat/train_images.npy")
-    print(f"{settings.network.architecture} network on {name}: {len(label_set):,} images", flush=True)
+    kind = settings.network.architecture if label_set.probabilities is None else "student"
+    print(f"{kind} network on {name}: {len(label_set):,} images", flush=True)
 
     from fewlabels import network, student  # not above: a bad parameter should not wait for TensorFlow
 
