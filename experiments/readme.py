@@ -63,7 +63,7 @@ def budgets(found: pd.DataFrame, published: pd.DataFrame) -> str:
                 "the study's best": report.percent(theirs.max()),
                 "ridge, random labels": report.percent(row.random),
                 "ridge, active": report.with_spread(row.accuracy, row.accuracy_spread),
-                "gain on random, paired": f"{100 * row.difference:+.2f} ± {report.percent(row.spread)}",
+                "gain on random, paired": report.gain(row),
                 "seeds": str(row.seeds),
             }
         )

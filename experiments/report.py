@@ -234,13 +234,15 @@ def paired_table(paired: pd.DataFrame) -> pd.DataFrame:
             "model": paired["model"].map(charts.MODELS),
             "random, %": paired["random"].map(percent),
             "this, %": [with_spread(row.accuracy, row.accuracy_spread) for row in paired.itertuples()],
-            "difference": [
-                f"{_signed(row.difference)}{'' if pd.isna(row.spread) else f' ± {percent(row.spread)}'}"
-                for row in paired.itertuples()
-            ],
+            "difference": [gain(row) for row in paired.itertuples()],
             "seeds": paired["seeds"],
         }
     )
+
+
+def gain(row: Any) -> str:
+    """Write the difference of a row of `experiments.results.paired`, with its spread where there is one."""
+    return _signed(row.difference) + ("" if pd.isna(row.spread) else f" ± {percent(row.spread)}")
 
 
 def _settings_table(settings: pd.DataFrame) -> pd.DataFrame:
