@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENVIRONMENT := .venv/.complete
 
-.PHONY: help repro sweep report test bench lint lock clean
+.PHONY: help repro sweep report test bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -29,15 +29,22 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 4
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
 
+peers: $(ENVIRONMENT)  ## Compare with what a user would pick instead, some 20 minutes, needs a C++ compiler; QUICK=1 for a check
+	pip install --quiet --require-hashes --no-build-isolation --requirement requirements-peers.lock
+	dvc repro flatten
+	python -m benchmarks.peers $(if $(QUICK),--quick)
+
 lint: $(ENVIRONMENT)
 	ruff check .
 	ruff format --check .
 	mypy
 
-lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirements.lock
+lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirements.lock and requirements-peers.lock
 	pip install --quiet uv
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra peers --universal --python-version 3.11 --constraint requirements.lock \
+		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements-peers.lock
 
 clean:  ## Remove the environment (the data stays in DVC's cache)
 	rm -rf .venv

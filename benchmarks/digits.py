@@ -13,7 +13,7 @@ from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from benchmarks.results import record
+from benchmarks.results import mean_and_spread, percent, record
 from fewlabels import active
 from fewlabels.gradients import Gradients
 from fewlabels.kernel_ridge import KernelRidgeClassifier
@@ -40,10 +40,7 @@ def main() -> None:
     for heading in ("labels", *METHODS, "gain on random, paired"):
         table.add_column(heading, justify="right")
     for row in rows:
-        cells = (
-            f"{100 * row[method]['mean']:.2f} ± {100 * row[method]['spread']:.2f}" for method in (*METHODS, "gain")
-        )
-        table.add_row(str(row["budget"]), *cells)
+        table.add_row(str(row["budget"]), *(percent(row[method]) for method in (*METHODS, "gain")))
     Console(width=120).print(table)
 
 
@@ -77,7 +74,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for budget in dict.fromkeys(run["budget"] for run in runs):
         mine = [run | {"gain": run[METHODS[2]] - run[METHODS[1]]} for run in runs if run["budget"] == budget]
         columns = {name: [run[name] for run in mine] for name in (*METHODS, "gain")}
-        told = {name: {"mean": np.mean(column), "spread": np.std(column, ddof=1)} for name, column in columns.items()}
+        told = {name: mean_and_spread(column) for name, column in columns.items()}
         rows.append({"budget": budget, "seeds": len(mine), **told})
     return rows
 

@@ -6,11 +6,8 @@ metrics/benchmarks.json after every turn.
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks.alone import alone, peak_memory_gib
 from benchmarks.results import record
 from fewlabels.kmeans import KMeans
 from fewlabels.pixels import scaled
@@ -55,7 +53,7 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     turns = [(seed, case) for seed in range(1, 4) for case in cases if seed <= case.seeds]
     for seed, case in tqdm(turns, desc="k-means", disable=None):
-        runs.append(_alone(case, seed))
+        runs.append(alone(_measure, case, seed))
         if not quick:
             record("kmeans", summary(runs), runs)
     print_table(summary(runs))
@@ -108,11 +106,6 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     Console(width=120).print(table)
 
 
-def _alone(case: Case, seed: int) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_measure, case, seed).result()
-
-
 def _measure(case: Case, seed: int) -> dict[str, Any]:
     X = images(case.images)
     fit = CONTENDERS[case.contender]
@@ -120,7 +113,7 @@ def _measure(case: Case, seed: int) -> dict[str, Any]:
     start = time.perf_counter()
     inertia = fit(X, case.clusters, seed)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory_gib()
     # What one look at all distances costs by a plain matrix product: the yardstick for all of k-means.
     centroids = np.ascontiguousarray(X[: case.clusters].T)
     start = time.perf_counter()

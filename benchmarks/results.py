@@ -6,23 +6,41 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages import files
 
 RESULTS = Path("metrics/benchmarks.json")
+VERSIONS = ("numpy", "scikit-learn", "numba", "faiss-cpu", "tensorflow")
 
 
-def record(section: str, rows: list[dict[str, Any]], runs: list[dict[str, Any]]) -> None:
-    """Replace one section of the file: its summary, a row a contender, and every single run."""
+def record(
+    section: str, rows: list[dict[str, Any]], runs: list[dict[str, Any]], packages: tuple[str, ...] = ()
+) -> None:
+    """Replace one section of the file: its summary, a row a contender, and every single run.
+
+    Packages that only this section needs have their versions noted, too.
+    """
     recorded = files.load_json(RESULTS) if RESULTS.exists() else {}
-    files.save_json(RESULTS, recorded | {section: {"machine": machine(), "rows": rows, "runs": runs}})
+    files.save_json(RESULTS, recorded | {section: {"machine": machine(packages), "rows": rows, "runs": runs}})
 
 
-def machine() -> dict[str, Any]:
+def mean_and_spread(values: list[float]) -> dict[str, Any]:
+    """Give the mean and the standard deviation over seeds, None for a single seed."""
+    return {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def percent(told: dict[str, Any]) -> str:
+    """Write a mean and its spread in %."""
+    return f"{100 * told['mean']:.2f}" + ("" if told["spread"] is None else f" ± {100 * told['spread']:.2f}")
+
+
+def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
         "python": platform.python_version(),
         "threads": {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
         "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
-        "versions": {name: version(name) for name in ("numpy", "scikit-learn", "numba", "faiss-cpu", "tensorflow")},
+        "versions": {name: version(name) for name in (*VERSIONS, *packages)},
     }

@@ -1,0 +1,313 @@
+"""Measure what a user would otherwise pick: `python -m benchmarks.peers [--quick]`, after `dvc repro flatten`.
+
+Every contender gets the same budgets, images and seeds, on pixels and again on our gradients, both centred and scaled
+to a mean squared norm of 1, so that the table tells apart what the features and what the method bring. Who buys at
+random buys the pipeline's random labels. What only selects (TypiClust, margin sampling, ours) chooses from all images
+in the same features, and is judged by the same kernel ridge regression on what it chose.
+
+Laplace and Poisson learning are transductive: they have the test images, without labels, in their graph. Nobody else
+sees those before answering.
+
+Each contender has a process of its own for each kind of features, and all of them the same threads. Seconds are from
+features to answers for the test images. A graph of neighbours is built once in a process, and its time counted in every
+run. Peak memory is that of the process so far; smaller budgets go first. Needs the packages of requirements-peers.lock.
+Writes to metrics/benchmarks.json after every process.
+"""
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy import sparse
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import NearestNeighbors
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+from tqdm import tqdm
+
+from benchmarks.alone import alone, peak_memory_gib
+from benchmarks.results import mean_and_spread, percent, record
+from fewlabels import active
+from fewlabels.distances import squared_norms
+from fewlabels.kernel_ridge import KernelRidgeClassifier
+from fewlabels.oracle import Oracle
+from fewlabels.pixels import scaled
+from stages import files, params
+
+PACKAGES = {"graphlearning": "graphlearning", "skactiveml": "scikit-activeml"}
+"""Modules that the pipeline does without, and what installs them."""
+FEATURES = ("pixels", "gradients")
+CLASSES = 10
+UNLABELLED = -1
+STRENGTHS = (1, 10, 100)
+"""Of which cross-validation on the bought labels chooses self-training's C."""
+ITERATIONS = 60
+"""Of L-BFGS, as the pipeline's."""
+ROUNDS = 5
+"""Of self-training: later ones add few images, and a fit to 50,000 images each."""
+
+Floats = NDArray[np.float32]
+Bought = tuple[NDArray[np.int64], NDArray[np.uint8]]
+Buy = Callable[[Floats, Oracle, int, int], Bought]
+"""From features, an oracle, a budget and a seed to rows and their labels."""
+Answer = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[Any]]
+"""From bought rows and labels to a class for each test image."""
+Learner = Callable[[Floats, Floats], Answer]
+"""Does what needs no label, given the features of the training and of the test images."""
+
+
+class Data(NamedTuple):
+    """The features of all images, and the labels to buy and to judge by."""
+
+    train: Floats
+    train_labels: NDArray[np.uint8]
+    test: Floats
+    test_labels: NDArray[np.uint8]
+
+
+class Effort(NamedTuple):
+    """How much is measured: the training images at most, the budgets and the seeds."""
+
+    images: int
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+FULL = Effort(60_000, (500, 1000, 2000), (1, 2, 3))
+QUICK = Effort(6000, (500,), (1,))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one budget and a tenth of the images, not written")
+    quick = parser.parse_args().quick
+    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise SystemExit(f"not installed: {', '.join(missing)}; `make peers` installs requirements-peers.lock")
+    runs: list[dict[str, Any]] = []
+    cases = list(product(CONTENDERS, FEATURES))
+    for contender, features in tqdm(cases, desc="peers", disable=None):
+        runs += alone(_measure, contender, features, QUICK if quick else FULL)
+        if not quick:
+            record("peers", summary(runs), runs, tuple(PACKAGES.values()))
+    print_table(summary(runs))
+
+
+def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a contender, kind of features and budget: accuracy over seeds, median seconds, most memory."""
+    rows = []
+    for key in dict.fromkeys((run["budget"], run["contender"], run["features"]) for run in runs):
+        mine = [run for run in runs if (run["budget"], run["contender"], run["features"]) == key]
+        seconds = [run["seconds"] for run in mine]
+        rows.append(
+            {
+                "contender": key[1],
+                "features": key[2],
+                "budget": key[0],
+                "accuracy": mean_and_spread([run["accuracy"] for run in mine]),
+                "seconds": float(np.median(seconds)),
+                "seconds_least": min(seconds),
+                "seconds_most": max(seconds),
+                "peak_memory_gib": max(run["peak_memory_gib"] for run in mine),
+                "seeds": len(mine),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["budget"], row["accuracy"]["mean"]))
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    table = Table(title="Fashion-MNIST with few labels, mean and standard deviation over seeds")
+    for heading in ("contender", "features", "labels", "test accuracy, %", "seconds", "peak GiB", "seeds"):
+        table.add_column(heading, justify="left" if heading in ("contender", "features") else "right")
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        table.add_row(
+            row["contender"],
+            row["features"],
+            f"{row['budget']:,}",
+            percent(row["accuracy"]),
+            f"{row['seconds']:.1f}",
+            f"{row['peak_memory_gib']:.2f}",
+            str(row["seeds"]),
+            end_section=following is not None and following["budget"] != row["budget"],
+        )
+    Console(width=120).print(table)
+
+
+def _measure(contender: str, features: str, effort: Effort) -> list[dict[str, Any]]:
+    data = load(features, effort.images)
+    few = data._replace(train=data.train[:1000], test=data.test[:100], test_labels=data.test_labels[:100])
+    measure(contender, few, (100,), (1,))  # libraries load, compiled code comes from disk
+    return [run | {"features": features} for run in measure(contender, data, effort.budgets, effort.seeds)]
+
+
+def load(features: str, images: int) -> Data:
+    """Load the first training images and all test images, described by pixels or by gradients."""
+    train, test = (files.load_array(f"data/flat/{part}_images.npy") for part in ("train", "test"))
+    labels = (np.array(files.load_array(f"data/flat/{part}_labels.npy")) for part in ("train", "test"))
+    if features == "gradients":
+        described = np.array(files.load_array("data/flat/train_gradients.npy")[:images])
+        unseen = files.load_object("data/flat/gradients.joblib").transform(test)
+    else:
+        described, unseen = unit_norm(scaled(train[:images]), scaled(test))
+    train_labels, test_labels = labels
+    return Data(described, train_labels[:images], unseen, test_labels)
+
+
+def unit_norm(train: Floats, test: Floats) -> tuple[Floats, Floats]:
+    """Centre and scale as `Gradients` does: to a mean of 0 and a mean squared norm of 1 in training."""
+    mean = train.mean(axis=0)
+    train, test = train - mean, test - mean
+    scale = 1 / np.sqrt(squared_norms(train).mean())
+    train *= scale
+    test *= scale
+    return train, test
+
+
+def measure(contender: str, data: Data, budgets: tuple[int, ...], seeds: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Buy, learn and answer, for each budget and seed; what needs no label is done once and counted in each."""
+    buy, learner = CONTENDERS[contender]
+    start = time.perf_counter()
+    answer = learner(data.train, data.test)
+    prepared = time.perf_counter() - start
+    runs = []
+    for budget, seed in product(budgets, seeds):
+        oracle = Oracle(data.train_labels)
+        start = time.perf_counter()
+        answers = answer(*buy(data.train, oracle, budget, seed))
+        runs.append(
+            {
+                "contender": contender,
+                "budget": budget,
+                "seed": seed,
+                "bought": sum(map(len, oracle.purchases)),
+                "accuracy": float(np.mean(answers == data.test_labels)),
+                "seconds": prepared + time.perf_counter() - start,
+                "seconds_before_labels": prepared,
+                "peak_memory_gib": peak_memory_gib(),
+            }
+        )
+    return runs
+
+
+def _random(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
+    rows = np.sort(np.random.default_rng(seed).choice(len(train), budget, replace=False))
+    return rows, oracle(rows)
+
+
+def _active(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
+    ridge = params.load().kernel_ridge
+    return active.buy(train, oracle, budget, classes=CLASSES, gamma=ridge.gamma, alpha=ridge.alpha, random_state=seed)
+
+
+def _typiclust(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
+    """The whole budget in one batch; by its own choice of k-means, 2,000 clusters take minutes."""
+    from skactiveml.pool import TypiClust
+
+    strategy = TypiClust(missing_label=UNLABELLED, random_state=seed, cluster_algo=MiniBatchKMeans)
+    rows = strategy.query(train, np.full(len(train), UNLABELLED), batch_size=budget)
+    return rows, oracle(rows)
+
+
+def _margin_sampling(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
+    """Random labels first, then batches that grow as those of our own active selection."""
+    from skactiveml.classifier import SklearnClassifier
+    from skactiveml.pool import UncertaintySampling
+
+    doubter = SklearnClassifier(_ridge_classifier(), classes=list(range(CLASSES)), missing_label=UNLABELLED)
+    strategy = UncertaintySampling("margin_sampling", missing_label=UNLABELLED, random_state=seed)
+    rows, labels = _random(train, oracle, min(budget, active.FIRST), seed)
+    while len(rows) < budget:
+        size = min(budget, round(active.GROWTH * len(rows))) - len(rows)
+        chosen = strategy.query(train, _partly_labelled(len(train), rows, labels), doubter, batch_size=size)
+        rows, labels = np.append(rows, chosen), np.append(labels, oracle(chosen))
+    return rows, labels
+
+
+def _ridge(train: Floats, test: Floats) -> Answer:
+    return lambda rows, labels: _ridge_classifier().fit(train[rows], labels).predict(test)
+
+
+def _ridge_classifier() -> KernelRidgeClassifier:
+    ridge = params.load().kernel_ridge
+    return KernelRidgeClassifier(ridge.gamma, ridge.alpha, range(CLASSES))
+
+
+def _self_training(train: Floats, test: Floats) -> Answer:
+    def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+        regression = LogisticRegression(max_iter=ITERATIONS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is fixed
+            search = GridSearchCV(regression, {"C": STRENGTHS}, cv=3, refit=False).fit(train[rows], labels)
+            model = SelfTrainingClassifier(regression.set_params(**search.best_params_), max_iter=ROUNDS)
+            return np.asarray(model.fit(train, _partly_labelled(len(train), rows, labels)).predict(test))
+
+    return answer
+
+
+def _label_spreading(train: Floats, test: Floats) -> Answer:
+    """Answer as with kernel="knn", but look for the neighbours once and not for every fit."""
+    search = NearestNeighbors(n_neighbors=LabelSpreading().n_neighbors).fit(train)
+    among, across = search.kneighbors_graph(train), search.kneighbors_graph(test)
+
+    def kernel(points: Floats, others: Floats) -> sparse.csr_matrix:
+        return among if others is points else across.T
+
+    def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+        model = LabelSpreading(kernel=kernel).fit(train, _partly_labelled(len(train), rows, labels))
+        with np.errstate(invalid="ignore"):  # where no label reaches any neighbour, the answer is the first class
+            return np.asarray(model.predict(test))
+
+    return answer
+
+
+def _graph_learning(method: str, **settings: str) -> Learner:
+    """Laplace or Poisson learning on a graph of 10 neighbours, as in its authors' experiments."""
+
+    def learner(train: Floats, test: Floats) -> Answer:
+        import graphlearning
+
+        # Its own search needs annoy, which is approximate, or compares one image at a time. Each is its own neighbour.
+        everything = np.concatenate([train, test])
+        distances, found = NearestNeighbors(n_neighbors=11).fit(everything).kneighbors(everything)
+        graph = graphlearning.graph(graphlearning.weightmatrix.knn(None, 10, knn_data=(found, distances)))
+
+        def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+            model = getattr(graphlearning.ssl, method)(graph, **settings)
+            return np.asarray(model.fit_predict(rows, labels)[len(train) :])
+
+        return answer
+
+    return learner
+
+
+def _partly_labelled(count: int, rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    known = np.full(count, UNLABELLED)
+    known[rows] = labels
+    return known
+
+
+CONTENDERS: dict[str, tuple[Buy, Learner]] = {
+    "SelfTrainingClassifier, random": (_random, _self_training),
+    "LabelSpreading, random": (_random, _label_spreading),
+    "Laplace learning, random": (_random, _graph_learning("laplace")),
+    # The default solver seldom answers a class that has a few labels less than the others; this one does.
+    "Poisson learning, random": (_random, _graph_learning("poisson", solver="gradient_descent")),
+    "ridge, TypiClust on MiniBatchKMeans": (_typiclust, _ridge),
+    "ridge, margin sampling": (_margin_sampling, _ridge),
+    "ridge, random": (_random, _ridge),
+    "ridge, active (ours)": (_active, _ridge),
+}
+
+
+if __name__ == "__main__":
+    main()
