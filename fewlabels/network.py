@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fewlabels.label_set import LabelSet
+from fewlabels.muon import ConvolutionMuon
 from fewlabels.quiet_keras import TqdmCallback, keras, tf
 
 CHECKS = 20
 """How often a training looks at its validation data."""
 HELD_BACK = 2000
 """Validation images at most: more would cost time at every look and tell nothing new."""
+DIRECTIONS = 8
+"""Of edges, that `edges` tells apart."""
+FAINT = 1e-4
+"""Added before a root is taken, so that its slope stays finite where there is no edge."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,13 @@ def train(
     image_shape : (int, int)
         Height and width.
     classes : int
-    architecture : {"compact", "study"}
+    architecture : {"compact", "edges", "study"}
     steps : int
         Gradient steps of one start, rounded to whole intervals between two looks at the validation loss, unless it
         has not improved `patience` times in a row; there are 20 looks in a training.
     batch_size : int
     learning_rate : float
-        Peak of Adam's rate: linear warm-up over the first tenth of the steps, then half a cosine down to zero.
+        Peak of the optimiser's rate, as of `schedule`.
     validation_share : float
     patience : int
     restarts : int
@@ -113,7 +118,8 @@ def train(
     for start in range(restarts + 1):
         keras.utils.set_random_seed((seed + start) % 2**32)
         model = ARCHITECTURES[architecture](image_shape, classes)
-        curves += _train_once(model, batches, held_out, steps, learning_rate, patience, start)
+        optimizer = OPTIMIZERS.get(architecture, keras.optimizers.Adam)
+        curves += _train_once(model, batches, held_out, optimizer, steps, learning_rate, patience, start)
         collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:: ceil(len(label_set) / 1000)]])
         if not collapsed:
             break
@@ -127,8 +133,30 @@ def has_collapsed(model: keras.Model, images: NDArray[np.uint8]) -> bool:
     return bool(np.all(answers == answers[0]))
 
 
-def compact(image_shape: Sequence[int], classes: int, dropout: float = 0.0) -> keras.Model:
+def compact(image_shape: Sequence[int], classes: int) -> keras.Model:
     """Three times convolution, pooling, batch normalisation, ReLU: pooled early to be fast, normalised not to die.
+
+    Parameters
+    ----------
+    image_shape : (int, int)
+    classes : int
+
+    Returns
+    -------
+    keras.Model
+        Takes raw uint8 pixels of shape (n, height * width), gives probabilities of shape (n, classes).
+    """
+    inputs, x = _pixels(image_shape)
+    x = keras.layers.Flatten()(_blocks(x, (32, 64, 128), "relu"))
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x), name="compact")
+
+
+def edges(image_shape: Sequence[int], classes: int, dropout: float = 0.0) -> keras.Model:
+    """Fixed filters for edges in eight directions, at half the resolution, then what `compact` does, once wider.
+
+    What need not be learnt costs neither labels nor time: with all labels of Fashion-MNIST it knows more after one
+    round than `compact` after two. The directions, and the roots that make faint edges count, are those of
+    `fewlabels.gradients`.
 
     Parameters
     ----------
@@ -143,15 +171,24 @@ def compact(image_shape: Sequence[int], classes: int, dropout: float = 0.0) -> k
         Takes raw uint8 pixels of shape (n, height * width), gives probabilities of shape (n, classes).
     """
     inputs, x = _pixels(image_shape)
-    for filters in (32, 64, 128):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.MaxPooling2D(padding="same")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        x = keras.layers.ReLU()(x)
-    x = keras.layers.Flatten()(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x), name="compact")
+    pixels = keras.ops.sqrt(x)
+    towards = keras.layers.Conv2D(
+        DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", trainable=False, name="towards"
+    )(pixels)
+    squared = keras.ops.square(towards)
+    strength = keras.ops.sqrt(keras.ops.sum(squared, axis=-1, keepdims=True) * (4 / DIRECTIONS) + FAINT)
+    x = keras.layers.Concatenate()([squared / strength, pixels])
+    x = keras.ops.sqrt(keras.layers.AveragePooling2D(3, 2, padding="same")(x) + FAINT)
+    x = keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
+    x = keras.layers.Flatten()(_blocks(x, (48, 96, 192), "gelu"))
+    x = keras.layers.Dropout(dropout)(x)
+    model = keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x), name="edges")
+    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+    filters = np.zeros((3, 3, 1, DIRECTIONS), np.float32)
+    filters[1, 2, 0], filters[1, 0, 0] = np.cos(angles), -np.cos(angles)
+    filters[2, 1, 0], filters[0, 1, 0] = np.sin(angles), -np.sin(angles)
+    model.get_layer("towards").set_weights([filters])
+    return model
 
 
 def study(image_shape: Sequence[int], classes: int) -> keras.Model:
@@ -176,7 +213,9 @@ def study(image_shape: Sequence[int], classes: int) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(classes, activation="sigmoid")(x), name="study")
 
 
-ARCHITECTURES = {"compact": compact, "study": study}
+ARCHITECTURES = {"compact": compact, "edges": edges, "study": study}
+OPTIMIZERS = {"edges": ConvolutionMuon}
+"""What trains an architecture, if not Adam."""
 
 
 def shuffled(
@@ -213,6 +252,30 @@ def _pixels(image_shape: Sequence[int]) -> tuple[Any, Any]:
     return inputs, keras.layers.Reshape((*image_shape, 1))(x)
 
 
+def schedule(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Raise the rate over the first tenth of the steps, then let it fall to zero by half a cosine.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The peak.
+    steps : int
+    """
+    warm_up = ceil(steps / 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
+    )
+
+
+def _blocks(x: Any, widths: Sequence[int], activation: str) -> Any:
+    for filters in widths:
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.MaxPooling2D(padding="same")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.Activation(activation)(x)
+    return x
+
+
 def _batches(
     images: NDArray[np.uint8], label_set: LabelSet, rows: NDArray[np.int64], batch_size: int, seed: int
 ) -> tf.data.Dataset:
@@ -225,6 +288,7 @@ def _train_once(
     model: keras.Model,
     batches: tf.data.Dataset,
     held_out: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    optimizer: Callable[[keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer],
     steps: int,
     learning_rate: float,
     patience: int,
@@ -233,13 +297,11 @@ def _train_once(
     """Train from the current weights, keep the best on the data held out, and return the curves."""
     interval = max(1, round(steps / CHECKS))
     checks = ceil(steps / interval)
-    steps = checks * interval
-    warm_up = ceil(steps / 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
-    )
     model.compile(
-        keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+        optimizer(schedule(learning_rate, checks * interval)),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
     )
     history = model.fit(
         batches,

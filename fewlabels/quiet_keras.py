@@ -20,6 +20,7 @@ with tempfile.TemporaryFile() as chatter:
         from tqdm.keras import TqdmCallback  # imports keras, too
 
         tf.config.list_logical_devices()  # looks for GPUs, and complains, now rather than later
+        tf.get_logger().setLevel("ERROR")  # it warns of one function traced often, where there are several networks
     except BaseException:
         chatter.seek(0)
         os.write(stderr, chatter.read())

@@ -158,13 +158,14 @@ class Few(_Strict):
 
 
 class Student(_Strict):
+    generations: Annotated[int, _at_least(1)]
     epochs: Annotated[int, _at_least(1)]
     dropout: Annotated[float, _between(0, 0.95)]
     repeats: Annotated[int, _at_least(1)]
 
 
 class Network(_Strict):
-    architecture: Literal["compact", "study"]
+    architecture: Literal["compact", "edges", "study"]
     steps: Annotated[int, _at_least(1)]
     batch_size: Annotated[int, _at_least(1)]
     few: Few

@@ -31,7 +31,7 @@ SMALL: dict[str, object] = {
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
-    "network.student": {"epochs": 1, "dropout": 0.3, "repeats": 2},
+    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2},
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 

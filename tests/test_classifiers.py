@@ -1,5 +1,7 @@
 """Logistic regression against scikit-learn's on features made by hand, and networks that learn, stop and collapse."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from fewlabels import network
 from fewlabels.label_set import LabelSet
 from fewlabels.logistic import logistic_regression
+from fewlabels.muon import ConvolutionMuon
 from fewlabels.pixels import scaled
 from fewlabels.quiet_keras import keras
 
@@ -170,7 +173,7 @@ def test_a_seed_gives_the_same_weights_again(learned: network.Training) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("architecture", ["compact", "study"])
+@pytest.mark.parametrize("architecture", network.ARCHITECTURES)
 @pytest.mark.parametrize("shape", [(8, 8), (9, 21), (28, 28)])
 def test_images_of_any_shape_fit(architecture: str, shape: tuple[int, int]) -> None:
     model = network.ARCHITECTURES[architecture](shape, 4)
@@ -180,6 +183,48 @@ def test_images_of_any_shape_fit(architecture: str, shape: tuple[int, int]) -> N
     assert np.isfinite(scores).all()
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     assert tuple(first.input.shape) == (None, *shape, 1)
+
+
+def test_fixed_filters_find_edges_by_direction() -> None:
+    """From dark on the left to bright on the right, an edge points right, and half of it to either side."""
+    model = network.edges((8, 8), 4)
+    images = np.zeros((1, 8, 8), np.uint8)
+    images[:, :, 4:] = 255
+    towards = keras.Model(model.inputs, model.get_layer("towards").output).predict(images.reshape(1, -1), verbose=0)[0]
+    expected = np.zeros((6, 8, network.DIRECTIONS), np.float32)
+    expected[:, 3:5] = np.maximum(np.cos(np.arange(network.DIRECTIONS) * np.pi / 4), 0)
+    np.testing.assert_allclose(towards[1:-1, :7], expected[:, :7], atol=1e-6)
+    assert [weight.name for weight in model.get_layer("towards").trainable_weights] == []
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # Keras 3.15, with numpy 2
+def test_a_network_of_edges_learns_with_muon_and_loads_without_our_code(tmp_path: Path) -> None:
+    images, labels = striped(240)
+    unseen, truth = striped(300, seed=1)
+    model = train(images, bought(np.arange(240), labels), architecture="edges").model
+    scores = model.predict(unseen, verbose=0)
+    assert np.mean(scores.argmax(axis=1) == truth) > 0.9
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "unseen.npy", unseen)
+    load = """
+import keras, numpy as np
+model = keras.models.load_model("model.keras")
+np.save("scores.npy", model.predict(np.load("unseen.npy"), verbose=0))
+"""
+    subprocess.run([sys.executable, "-c", load], cwd=tmp_path, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), scores, atol=1e-5)
+
+
+def test_a_step_of_muon_turns_all_directions_equally_far() -> None:
+    """The update of a kernel is near an orthogonal matrix, whatever the gradient's singular values."""
+    kernel = keras.Variable(np.zeros((3, 3, 2, 8), np.float32))
+    optimizer = ConvolutionMuon(1.0)
+    optimizer.build([kernel])
+    gradient = np.random.default_rng(0).normal(size=(18, 8)) @ np.diag(np.geomspace(1, 10, 8))
+    optimizer.apply([keras.ops.convert_to_tensor(gradient.reshape(3, 3, 2, 8).astype(np.float32))], [kernel])
+    lengths = np.linalg.svd(kernel.numpy().reshape(18, 8), compute_uv=False) / (0.2 * np.sqrt(18))
+    assert lengths.min() > 0.6
+    assert lengths.max() < 1.3
 
 
 def test_the_study_network_has_the_studys_layers() -> None:

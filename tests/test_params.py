@@ -200,7 +200,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("logistic_regression.distances_C", -0.1, "-0.1 is not above 0"),
         ("logistic_regression.pixel_power", 0.0, "0 is not above 0"),
         ("logistic_regression.max_iterations", 0, "0 is not 1 or more"),
-        ("network.architecture", "resnet", "'resnet' is not 'compact' or 'study'"),
+        ("network.architecture", "resnet", "'resnet' is not 'compact', 'edges' or 'study'"),
         ("network.steps", 0, "0 is not 1 or more"),
         ("network.batch_size", 0, "0 is not 1 or more"),
         ("network.few.below", -1, "-1 is not 0 or more"),
@@ -211,6 +211,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.validation_share", 1, "1 is not above 0 and below 1"),
         ("network.patience", 0, "0 is not 1 or more"),
         ("network.restarts", -1, "-1 is not between 0 and 100"),
+        ("network.student.generations", 0, "0 is not 1 or more"),
     ],
 )
 def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) -> None:

@@ -8,12 +8,21 @@ import pytest
 from numpy.typing import NDArray
 
 from fewlabels import student
+from fewlabels.embedding import Embedding
 from fewlabels.ensemble import Ensemble
 from fewlabels.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
 
 SHAPE = (8, 9)
-SETTINGS = {"image_shape": SHAPE, "classes": 3, "epochs": 6, "batch_size": 30, "learning_rate": 0.01, "dropout": 0.2}
+SETTINGS = {
+    "image_shape": SHAPE,
+    "classes": 3,
+    "generations": 2,
+    "epochs": 3,
+    "batch_size": 30,
+    "learning_rate": 0.01,
+    "dropout": 0.2,
+}
 
 
 def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -80,6 +89,37 @@ def test_what_it_cannot_learn_from_is_refused() -> None:
         student.train(images, LabelSet(np.arange(20), labels, np.ones(20, bool)), repeats=1, seed=0, **SETTINGS)
     with pytest.raises(ValueError, match="20 images are fewer than one batch of 30"):
         student.train(images, unsure(labels, 0.9), repeats=1, seed=0, **SETTINGS)
+    nothing_bought = LabelSet(**(unsure(labels, 0.9).arrays() | {"bought": np.zeros(20, bool)}))
+    with pytest.raises(ValueError, match="no bought labels"):
+        student.train(images, nothing_bought, repeats=1, seed=0, **SETTINGS)
+
+
+def test_a_generation_corrects_what_the_first_was_told_wrong() -> None:
+    """A fifth of the soft labels are wrong, with confidence; what is bought is right and stays so."""
+    images, labels = bars(600)
+    told = unsure(np.where(np.arange(600) % 5 == 3, (labels + 1) % 3, labels).astype(np.uint8), 0.8)
+    told.probabilities[told.bought] = np.eye(3)[labels[told.bought]]
+    told = LabelSet(
+        told.rows, told.probabilities.argmax(axis=1).astype(np.uint8), told.bought, None, told.probabilities
+    )
+    model = student.train(images, told, repeats=3, seed=0, **(SETTINGS | {"generations": 1, "epochs": 4})).model
+    corrected = student._corrected(told.probabilities, told, model, images)
+    np.testing.assert_allclose(corrected.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(corrected[told.bought], told.probabilities[told.bought])
+    assert np.mean(told.labels == labels) < 0.85
+    assert np.mean(corrected.argmax(axis=1) == labels) > 0.95
+
+
+def test_an_embedding_is_scaled_and_tells_classes_apart() -> None:
+    images, labels = bars(300)
+    network = student.train(images, unsure(labels, 0.9), repeats=1, seed=0, **SETTINGS).model
+    embedding = Embedding(network, components=20).fit(images)
+    features = embedding.transform(images)
+    assert features.shape == (300, 20)
+    assert np.square(features - features.mean(axis=0)).sum(axis=1).mean() == pytest.approx(1, rel=0.01)
+    unseen, answers = bars(300, seed=1)
+    label_set = LabelSet(np.arange(300), labels, np.arange(300) < 30)
+    assert student.on_embedding(network, images, label_set).score(unseen, answers) > 0.9
 
 
 def test_an_ensemble_says_the_mean_of_what_its_models_say(tmp_path: Path) -> None:
