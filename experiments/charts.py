@@ -4,6 +4,8 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from html import escape
+from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -27,6 +29,7 @@ COLOURS = {
     "--nn": "#0b0b0b",
 }
 """A colour of the page's style sheet, and what stands for it while matplotlib draws."""
+STYLE_SHEET = Path(__file__).with_name("colours.css")
 
 MARKERS = {
     "random": "o",
@@ -38,6 +41,13 @@ MARKERS = {
 }
 MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network", "ensemble": "ensemble"}
 FULL = "all"
+LOOKS = {
+    "ours": ("-", (("random", "o"), ("active", "*"), ("ensemble", "X"))),
+    "peer": ("-.", (("ridge", "D"), ("propagated_soft", "P"))),
+    "study": (":", (("ink", "s"),)),
+    "elsewhere": (":", (("all", "v"), ("all", "^"), ("all", "<"))),
+}
+"""How `budgets` draws each kind of curve: the line, then a colour and a marker for each; hollow where it is dotted."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -78,18 +88,43 @@ def svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> 
     -------
     str
     """
+    drawing = _drawn(name, title, description, draw, {variable: f"var({variable})" for variable in COLOURS})
+    return re.sub(r' (width|height)="[\d.]+pt"', "", drawing, count=2)
+
+
+def picture(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
+    """Draw a chart as an SVG file of its own, in the colours of the light page and on its background.
+
+    Not every viewer knows variables, nor which scheme the page around the file has.
+
+    Parameters
+    ----------
+    name, title, description, draw
+        As for `svg`.
+
+    Returns
+    -------
+    str
+    """
+    light = STYLE_SHEET.read_text(encoding="utf-8").split("@media")[0]
+    colours = dict(re.findall(r"(--\w+): (#\w+)", light))
+    head, body = _drawn(name, title, description, draw, colours).split(">", 1)
+    return f'{head}><rect width="100%" height="100%" fill="{colours["--page"]}"/>{body}'
+
+
+def _drawn(name: str, title: str, description: str, draw: Callable[[], Figure], colours: dict[str, str]) -> str:
     with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
         file = io.StringIO()
         draw().savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     drawing = file.getvalue()
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
     drawing = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", drawing)  # the same in every chart, and nothing refers to them
-    for variable, colour in COLOURS.items():
-        drawing = drawing.replace(colour, f"var({variable})")
+    for variable, stand_in in COLOURS.items():
+        drawing = drawing.replace(stand_in, colours[variable])
     labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
     attributes = f'<svg role="img" aria-labelledby="{name}-title" aria-describedby="{name}-desc" '
     head, body = drawing.split(">", 1)
-    return re.sub(r' (width|height)="[\d.]+pt"', "", head).replace("<svg ", attributes, 1) + ">" + labels + body
+    return head.replace("<svg ", attributes, 1) + ">" + labels + body
 
 
 def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
@@ -126,6 +161,42 @@ def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
     return figure
 
 
+def budgets(curves: pd.DataFrame) -> Figure:
+    """Draw test accuracy against labels bought: ours, the study's, and who else has figures.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As from `experiments.results.curves`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(5.6)
+    for kind, (line, looks) in LOOKS.items():
+        arms = curves[curves["kind"] == kind].groupby("name", sort=False)
+        for (colour, marker), (name, arm) in zip(looks, arms, strict=False):
+            axes.errorbar(
+                arm["labels"],
+                100 * arm["accuracy"],
+                yerr=100 * arm["spread"],
+                linestyle=line,
+                marker=marker,
+                color=COLOURS[f"--{colour}"],
+                label=fill(name, 30),
+                **({"markerfacecolor": "none"} if line == ":" else {}),
+            )
+    for row in curves[curves["kind"] == FULL].itertuples():
+        axes.axhline(
+            100 * row.accuracy, label=f"the study, {row.labels:,} labels", color=COLOURS["--ink"], linestyle="--"
+        )
+        axes.text(1.01, 100 * row.accuracy, row.name.split()[-1], transform=axes.get_yaxis_transform(), va="center")
+    _budgets_along(axes, curves.loc[curves["kind"] == "ours", "labels"])
+    _legend(figure, 2)
+    return figure
+
+
 def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, model: str, percentile: float) -> Figure:
     """Draw test accuracy against labels bought, an arm a line, the study's figures as hollow markers.
 
@@ -146,7 +217,7 @@ def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, m
     for rows, ours in ((published, False), (by_setting, True)):
         rows = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)]
         rows = rows[rows["percentile"].isna() | (rows["percentile"] == percentile)]
-        for label_set in ("random", "representatives", "active", "propagated", "propagated_near", "propagated_soft"):
+        for label_set in MARKERS:
             arm = rows[rows["label_set"] == label_set].sort_values("clusters")
             _line(axes, arm["clusters"], arm, "accuracy", label_set, label_set, hollow=not ours)
         for accuracy in rows.loc[rows["label_set"] == FULL, "accuracy"]:
@@ -156,13 +227,8 @@ def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, m
         for row in published[published["label_set"] == FULL].itertuples():
             told = f"the study's {row.model.upper()}, 60,000 labels"
             axes.axhline(100 * row.accuracy, label=told, color=COLOURS[f"--{row.model}"], linestyle="--")
-    axes.set_xscale("log")
-    shown = by_setting[(by_setting["model"] == model) & by_setting["label_set"].isin(["random", "representatives"])]
-    budgets = sorted({int(value) for value in shown["clusters"].dropna()})
-    axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
-    axes.minorticks_off()
-    axes.set_xlabel("labels bought")
-    axes.set_ylabel("test accuracy, %")
+    drawn = (by_setting["model"] == model) & by_setting["label_set"].isin(list(MARKERS))
+    _budgets_along(axes, by_setting.loc[drawn, "clusters"])
     _legend(figure, 2)
     return figure
 
@@ -299,6 +365,15 @@ def _ordinal(number: float) -> str:
 def _figure(height: float, rows: int = 1, **how: Any) -> tuple[Figure, Any]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, **how)
+
+
+def _budgets_along(axes: Axes, labels: Iterable[float]) -> None:
+    budgets = sorted({int(one) for one in labels})
+    axes.set_xscale("log")
+    axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
+    axes.minorticks_off()
+    axes.set_xlabel("labels bought")
+    axes.set_ylabel("test accuracy, %")
 
 
 def _line(

@@ -50,26 +50,28 @@ def tables(found: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
 
 def budgets(found: pd.DataFrame, published: pd.DataFrame) -> str:
     """Lay out, for each budget, the best of the study's and what our choices add up to."""
-    settings, paired = results.by_setting(found), results.paired(found)
+    theirs, paired = results.study_best(published), results.paired(found)
     paired = paired[(paired["model"] == "ridge") & (paired["label_set"] == "active")]
-    both = settings[settings["model"] == "ensemble"].set_index("clusters")
+    both = {row.clusters: row for row in results.student_paired(found).itertuples()}
     rows = []
     for row in paired.itertuples():
-        theirs = published[published["clusters"] == row.clusters]
-        theirs = theirs.loc[theirs["label_set"] != "distances", "accuracy"]
         rows.append(
             {
                 "labels bought": f"{row.clusters:,.0f}",
-                "the study's best": report.percent(theirs.max()),
+                "the study's best": report.percent(theirs.get(row.clusters)),
                 "ridge, random labels": report.percent(row.random),
                 "ridge, active": report.with_spread(row.accuracy, row.accuracy_spread),
                 "gain on random, paired": report.gain(row),
                 "seeds": str(row.seeds),
             }
         )
-        if row.clusters in both.index:
-            ours = both.loc[row.clusters]
-            rows[-1]["with a student network"] = report.with_spread(ours["accuracy"], ours["accuracy_spread"])
+        if row.clusters in both:
+            ours = both[row.clusters]
+            seeds = "" if ours.seeds == row.seeds else f" ({ours.seeds} seed{'s' * (ours.seeds > 1)})"
+            rows[-1] |= {
+                "with a student network": report.with_spread(ours.accuracy, ours.accuracy_spread) + seeds,
+                "gain on ridge, paired": report.gain(ours),
+            }
     return _markdown(pd.DataFrame(rows).fillna(""))
 
 

@@ -1,21 +1,33 @@
-"""Write metrics/results.csv and metrics/report.html from all runs: `python -m experiments.report`, or `make report`.
+"""Write what all runs say to metrics/: results.csv, report.html and budgets.svg, which the README shows.
 
-The table comes from DVC's experiments. Where there are none, as in a fresh clone, the committed one is reported.
+`python -m experiments.report`, or `make report`. The rows of DVC's experiments here take the place of those recorded in
+results.csv with the same parameters, label set and model; all others stay. Without experiments, all of it stays.
 """
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from experiments import charts, results
 from stages import files, params
 
-RESULTS, REPORT = Path("metrics/results.csv"), Path("metrics/report.html")
+RESULTS, REPORT, BUDGETS = Path("metrics/results.csv"), Path("metrics/report.html"), Path("metrics/budgets.svg")
+BENCHMARKS = Path("metrics/benchmarks.json")
 PUBLISHED = Path("experiments/published.csv")
+PUBLISHED_PEERS = Path("experiments/published_peers.csv")
+"""Means and standard deviations of the trials in their authors' own result files."""
+ELSEWHERE = (
+    "Those of Laplace and Poisson learning are by J. Calder, B. Cook, M. Thorpe and D. Slepčev (ICML 2020): 100 trials "
+    "each with random labels, on the features of a variational autoencoder and transductive on all 70,000 images, that "
+    "is, what they are judged on was in their graph."
+)
+"""What to know of PUBLISHED_PEERS beside ours."""
 PERCENTILE = 25
 """Of the study's propagation to a part of each cluster, at all its cluster counts."""
 SWEPT = 2000
@@ -32,19 +44,36 @@ CAPTIONS = {
 def main() -> None:
     found = results.collect()
     if (found["run"] != "HEAD").any() or not RESULTS.exists():
-        with files.written(RESULTS) as partial:
-            found.to_csv(partial, index=False, lineterminator="\n", float_format="%.10g")
+        if RESULTS.exists():
+            found = results.merged(found, pd.read_csv(RESULTS))
+        write(found)
         print(f"{RESULTS}: {len(found):,} rows from {found['run'].nunique():,} runs")
     else:
         print(f"no experiments here (`make sweep` runs some): {RESULTS} stays as it is")
+    found, published = load(RESULTS), load(PUBLISHED)
+    with files.written(BUDGETS) as partial:
+        partial.write_text(charts.picture(*budget_chart(curves(found, published))), encoding="utf-8")
     with files.written(REPORT) as partial:
-        partial.write_text(page(load(RESULTS), load(PUBLISHED)), encoding="utf-8")
+        partial.write_text(page(found, published), encoding="utf-8")
     print(f"{REPORT}: open it in a browser")
+
+
+def write(found: pd.DataFrame) -> None:
+    """Write results.csv, which then reads with `pandas.read_csv` and writes the same again."""
+    with files.written(RESULTS) as partial:
+        found.to_csv(partial, index=False, lineterminator="\n", float_format="%.10g")
 
 
 def load(path: Path) -> pd.DataFrame:
     """Read results.csv or published.csv."""
     return pd.read_csv(path, dtype={"clusters": "Float64", "percentile": "Float64"})
+
+
+def curves(found: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Give `experiments.results.curves`, with the peers of benchmarks.json if they were measured."""
+    recorded = files.load_json(BENCHMARKS) if BENCHMARKS.exists() else {}
+    peers = results.best_peers(recorded.get("peers", {}).get("rows", []))
+    return results.curves(results.by_setting(found), published, pd.read_csv(PUBLISHED_PEERS), peers)
 
 
 def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -64,6 +93,7 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
     """
     compared, settings = results.compared(found, published), results.by_setting(found)
     collapses, costs = results.collapses(found), _costs(found, settings)
+    overview = curves(found, published)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -85,6 +115,10 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
             for model, name in charts.MODELS.items()
             if model in set(compared["model"])
         ],
+        overview_chart=_chart(*budget_chart(overview)),
+        overview=curves_table(overview),
+        elsewhere=ELSEWHERE,
+        peers="peer" in set(overview["kind"]),
         budget_charts=[
             _chart(
                 f"budget-{model}",
@@ -137,6 +171,33 @@ def page(found: pd.DataFrame, published: pd.DataFrame) -> str:
         ],
         runs=_runs_table(found),
     )
+
+
+def budget_chart(curves: pd.DataFrame) -> tuple[str, str, str, Callable[[], Figure]]:
+    """Give name, title, text alternative and drawing of `experiments.charts.budgets`."""
+    told = [
+        f"{name}: " + ", ".join(f"{_points(row)} with {row.labels:,}" for row in points.itertuples()) + "."
+        for name, points in curves.groupby("name", sort=False)
+    ]
+    return (
+        "budgets",
+        "Test accuracy against labels bought",
+        "Test accuracy in %, with so many labels. " + " ".join(told),
+        lambda: charts.budgets(curves),
+    )
+
+
+def curves_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `experiments.results.curves` for reading: a row for each curve, a column for each number of labels."""
+    table = curves.assign(told=[_points(row) for row in curves.itertuples()]).pivot(
+        index="name", columns="labels", values="told"
+    )
+    table = table.loc[curves["name"].unique()].fillna("").rename(columns=_count)
+    return table.rename_axis("labels bought").reset_index()
+
+
+def _points(row: Any) -> str:
+    return with_spread(row.accuracy, row.spread)
 
 
 def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str]:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 COLUMNS = {
-    "run": "the experiment's name, or HEAD",
+    "run": "the experiment's name, or HEAD for what was committed then",
     "seed": "a parameter",
     "clusters": "a parameter: k-means clusters, and the label budget",
     "percentile": "a parameter",
@@ -40,6 +40,8 @@ COLUMNS = {
 """The columns of metrics/results.csv."""
 
 SETTING = ["seed", "clusters", "percentile", "other_parameters"]
+KEY = [*SETTING, "label_set", "model"]
+"""Tells a row from every other."""
 
 MATTERS = {
     "all": [],
@@ -52,6 +54,15 @@ MATTERS = {
     "distances": ["clusters"],
 }
 """Which parameters a label set depends on, besides the seed."""
+
+OURS = {
+    ("ridge", "random"): "ours: ridge, random labels",
+    ("ridge", "active"): "ours: ridge, active labels",
+    ("ensemble", "propagated_soft"): "ours: ridge and its student, active labels",
+}
+"""What `curves` shows of ours, a model and its label set."""
+OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
+"""Contenders of `benchmarks.peers` that are no others'."""
 
 DEAD = (40, 60)
 """Seeds, of 1 to 150, from which the study's network starts with its single channel next to zero for every image."""
@@ -73,8 +84,32 @@ def collect() -> pd.DataFrame:
         defaults = defaults or parameters
         metrics = json.loads(run.read_text("metrics/metrics.json"))
         for row in rows_of(name, parameters, defaults, metrics, _costs(run)):
-            rows.setdefault(tuple(row[key] for key in [*SETTING, "label_set", "model"]), row)
-    return pd.DataFrame(rows.values(), columns=list(COLUMNS)).sort_values(
+            rows.setdefault(tuple(row[key] for key in KEY), row)
+    return _sorted(pd.DataFrame(rows.values(), columns=list(COLUMNS)))
+
+
+def merged(found: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
+    """Put the rows found here in the place of those recorded with the same KEY; all other recorded rows stay.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As from `collect`.
+    recorded : DataFrame
+        The same of an earlier time, perhaps of another machine.
+
+    Returns
+    -------
+    DataFrame
+        With the columns of `found`, sorted as `collect` does.
+    """
+    # What is missing in all of a column makes it one of objects, which would no longer be written as numbers.
+    both = pd.concat([found, recorded]).infer_objects()
+    return _sorted(both.drop_duplicates(KEY)[list(found.columns)])
+
+
+def _sorted(results: pd.DataFrame) -> pd.DataFrame:
+    return results.sort_values(
         ["model", "label_set", "other_parameters", "clusters", "percentile", "seed"], kind="stable", ignore_index=True
     )
 
@@ -143,7 +178,7 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
     arms = results.astype({"clusters": "Float64", "percentile": "Float64"})
     for column in ("clusters", "percentile"):
         arms.loc[~arms["label_set"].map(lambda name, column=column: column in MATTERS[name]), column] = pd.NA
-    return arms.drop_duplicates([*SETTING, "label_set", "model"], ignore_index=True)
+    return arms.drop_duplicates(KEY, ignore_index=True)
 
 
 def default_arms(results: pd.DataFrame) -> pd.DataFrame:
@@ -207,22 +242,118 @@ def paired(results: pd.DataFrame) -> pd.DataFrame:
         `random`, `difference` and its `spread`, the standard deviation over `seeds`.
     """
     default = default_arms(results)
-    keys = ["seed", "clusters", "model"]
-    at_random = default[default["label_set"] == "random"].set_index(keys)["accuracy"].rename("random")
-    chosen = default[default["label_set"].isin(["representatives", "active"])].join(at_random, on=keys, how="inner")
+    chosen = default[default["label_set"].isin(["representatives", "active"])]
+    return _differences(chosen, default[default["label_set"] == "random"], ["seed", "clusters", "model"], "random")
+
+
+def student_paired(results: pd.DataFrame) -> pd.DataFrame:
+    """Compare the ensemble with the ridge that taught its student, seed by seed.
+
+    Returns
+    -------
+    DataFrame
+        As from `paired`, with the mean of `ridge` instead of `random`.
+    """
+    default = default_arms(results)
+    both = default[(default["model"] == "ensemble") & (default["label_set"] == "propagated_soft")]
+    alone = default[(default["model"] == "ridge") & (default["label_set"] == "active")]
+    return _differences(both, alone, ["seed", "clusters"], "ridge")
+
+
+def _differences(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
+    pairs = chosen.join(reference.set_index(keys)["accuracy"].rename(name), on=keys, how="inner")
     return (
-        chosen.assign(difference=chosen["accuracy"] - chosen["random"])
+        pairs.assign(difference=pairs["accuracy"] - pairs[name])
         .groupby(["clusters", "label_set", "model"])
         .agg(
             seeds=("seed", "nunique"),
             accuracy=("accuracy", "mean"),
             accuracy_spread=("accuracy", "std"),
-            random=("random", "mean"),
+            **{name: (name, "mean")},
             difference=("difference", "mean"),
             spread=("difference", "std"),
         )
         .reset_index()
     )
+
+
+def study_best(published: pd.DataFrame) -> pd.Series:
+    """Give the study's best accuracy with each number of labels; distances to centroids take all labels."""
+    few = published[published["clusters"].notna() & (published["label_set"] != "distances")]
+    return few.groupby("clusters")["accuracy"].max()
+
+
+def best_peers(measured: list[dict[str, Any]]) -> pd.DataFrame:
+    """Keep the best that learns from random labels and the best that chooses them, each on its better features.
+
+    Parameters
+    ----------
+    measured : list of dict
+        The rows of `benchmarks.peers`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each of the two and number of labels: `name`, `labels`, `accuracy` and `spread`; none if none was
+        measured.
+    """
+    peers = pd.DataFrame(
+        [
+            {
+                "name": f"measured: {row['contender']}, {row['features']}",
+                "random": row["contender"].endswith(", random"),
+                "labels": row["budget"],
+                "accuracy": row["accuracy"]["mean"],
+                "spread": row["accuracy"]["spread"],
+            }
+            for row in measured
+            if row["contender"] not in OURS_AMONG_PEERS
+        ],
+        columns=["name", "random", "labels", "accuracy", "spread"],
+    )
+    means = peers.groupby(["random", "name"])["accuracy"].mean().sort_values()
+    best = [name for _, name in means.groupby("random").tail(1).index]
+    return peers[peers["name"].isin(best)].drop(columns="random").sort_values(["name", "labels"], ignore_index=True)
+
+
+def curves(
+    settings: pd.DataFrame, published: pd.DataFrame, elsewhere: pd.DataFrame, peers: pd.DataFrame
+) -> pd.DataFrame:
+    """Put together what so many labels buy, with us and with others.
+
+    Parameters
+    ----------
+    settings : DataFrame
+        As from `by_setting`.
+    published : DataFrame
+        The study's figures.
+    elsewhere : DataFrame
+        Figures that others published, with `method`, `labels`, `accuracy` and `spread`.
+    peers : DataFrame
+        As from `best_peers`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each point of a curve: `kind`, which is ours, peer, study, all (the study's with all labels) or
+        elsewhere, `name`, `labels`, `accuracy` and `spread`.
+    """
+    ours = [
+        settings[(settings["model"] == model) & (settings["label_set"] == label_set)]
+        .rename(columns={"clusters": "labels", "accuracy_spread": "spread"})
+        .assign(kind="ours", name=name)
+        for (model, label_set), name in OURS.items()
+    ]
+    full = published[published["label_set"] == "all"]
+    parts = [
+        *ours,
+        peers.assign(kind="peer"),
+        study_best(published).rename_axis("labels").reset_index().assign(kind="study", name="the study's best"),
+        full.assign(kind="all", name="the study's " + full["model"].str.upper(), labels=60_000),
+        elsewhere.assign(kind="elsewhere", name="published: " + elsewhere["method"]),
+    ]
+    columns = {"kind": str, "name": str, "labels": int, "accuracy": float, "spread": float}
+    return pd.concat([part.reindex(columns=list(columns)).astype(columns) for part in parts], ignore_index=True)
 
 
 def collapses(results: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import matplotlib.image
@@ -12,7 +13,9 @@ import pandas as pd
 import pytest
 from conftest import CLUSTERS, PROJECT, SMALL, Repository
 
-from experiments import readme, report, results, sweep
+from benchmarks import peers
+from benchmarks.results import RESULTS as BENCHMARKS
+from experiments import charts, readme, report, results, sweep
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = 375
@@ -104,6 +107,51 @@ def test_choices_are_compared_with_random_ones_of_the_same_seed() -> None:
     assert row.spread == pytest.approx(np.std([0.1, 0.06], ddof=1))
 
 
+def test_a_student_is_compared_with_its_teacher_of_the_same_seed() -> None:
+    """Seed 3 has no student yet: the README tells that the gain is over two seeds, the ridge's mean over three."""
+    found = rows(
+        seed=[1, 2, 3, 1, 2, 3, 1, 2],
+        label_set=["random"] * 3 + ["active"] * 3 + ["propagated_soft"] * 2,
+        model=["ridge"] * 6 + ["ensemble"] * 2,
+        accuracy=[0.7, 0.7, 0.7, 0.8, 0.82, 0.84, 0.81, 0.85],
+    )
+    [row] = results.student_paired(found).itertuples()
+    assert (row.model, row.clusters, row.seeds) == ("ensemble", 2000, 2)
+    assert row.ridge == pytest.approx(0.81)
+    assert row.difference == pytest.approx(0.02)
+    assert row.spread == pytest.approx(np.std([0.01, 0.03], ddof=1))
+    published = pd.DataFrame({"label_set": ["random"] * 2, "clusters": [2000, 2000], "accuracy": [0.75, 0.76]})
+    table = readme.budgets(found, published)
+    cells = [cell.strip() for cell in table.splitlines()[-1].strip("|").split("|")]
+    told = ["2,000", "76.00", "70.00", "82.00 ± 2.00", "+12.00 ± 2.00", "3", "83.00 ± 2.83 (2 seeds)", "+2.00 ± 1.41"]
+    assert cells == told
+
+
+def test_a_run_replaces_what_was_recorded_of_it_and_nothing_else() -> None:
+    recorded = rows(run=["old"] * 3, seed=[2, 1, 3], accuracy=[0.2, 0.1, 0.3])
+    found = rows(run=["new"] * 2, seed=[4, 2], accuracy=[0.9, 0.8])
+    both = results.merged(found, recorded)
+    assert list(zip(both["run"], both["seed"], both["accuracy"], strict=True)) == [
+        ("old", 1, 0.1),
+        ("new", 2, 0.8),
+        ("old", 3, 0.3),
+        ("new", 4, 0.9),
+    ]
+    assert list(both.columns) == list(found.columns)
+    assert results.merged(rows(seed=[1], percentile=[30]), rows(seed=[1], percentile=[25])).shape[0] == 2
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_a_table_without_news_is_written_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: int) -> None:
+    """Also if some of it is found once more, by a run whose costs this machine does not know."""
+    monkeypatch.chdir(tmp_path)
+    before = (PROJECT / report.RESULTS).read_bytes()
+    recorded = pd.read_csv(PROJECT / report.RESULTS)
+    found = recorded[recorded["seconds"].isna()].head(again).assign(seconds=None)
+    report.write(results.merged(found, recorded))
+    assert report.RESULTS.read_bytes() == before
+
+
 def test_every_label_set_says_which_parameters_matter_to_it() -> None:
     from stages import params
 
@@ -172,6 +220,105 @@ def test_the_readme_says_what_the_results_say() -> None:
     assert readme.filled(text, tables) == text
 
 
+def test_the_readme_shows_the_chart_that_the_report_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the committed results, as its text alternative has the figures. It brings its colours along."""
+    monkeypatch.chdir(PROJECT)
+    assert f"]({report.BUDGETS})\n" in Path("README.md").read_text(encoding="utf-8")
+    drawing = report.BUDGETS.read_text(encoding="utf-8")
+    curves = report.curves(report.load(report.RESULTS), report.load(report.PUBLISHED))
+    _, title, description, _ = report.budget_chart(curves)
+    assert f">{title}</title>" in drawing
+    assert f">{description}</desc>" in unescape(drawing)
+    assert "ours: ridge, active labels: " in description
+    assert "var(" not in drawing
+    assert not any(stand_in in drawing for stand_in in charts.COLOURS.values())
+
+
+def measured(*scores: tuple[str, str, float]) -> list[dict[str, object]]:
+    """Rows of `benchmarks.peers`: a contender, its features, and an accuracy for each of two budgets."""
+    return [
+        {"contender": contender, "features": features, "budget": budget, "accuracy": {"mean": score, "spread": 0.01}}
+        for contender, features, score in scores
+        for budget in (500, 1000)
+    ]
+
+
+PEERS = measured(
+    ("LabelSpreading, random", "pixels", 0.7),
+    ("Laplace learning, random", "gradients", 0.8),
+    ("Laplace learning, random", "pixels", 0.6),
+    ("ridge, margin sampling", "gradients", 0.85),
+    ("ridge, TypiClust on MiniBatchKMeans", "gradients", 0.84),
+    ("ridge, random", "gradients", 0.9),
+    ("ridge, active (ours)", "gradients", 0.95),
+)
+BEST = ["measured: Laplace learning, random, gradients", "measured: ridge, margin sampling, gradients"]
+
+
+def test_the_best_of_others_are_shown() -> None:
+    best = results.best_peers(PEERS)
+    assert best["name"].tolist() == [BEST[0]] * 2 + [BEST[1]] * 2
+    assert best["accuracy"].tolist() == [0.8, 0.8, 0.85, 0.85]
+    assert best["labels"].tolist() == [500, 1000, 500, 1000]
+    assert set(results.OURS_AMONG_PEERS) < set(peers.CONTENDERS)
+    assert results.best_peers([]).empty
+
+
+@pytest.mark.parametrize("with_peers", [True, False])
+def test_what_a_budget_buys_is_drawn_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_peers: bool
+) -> None:
+    """Two budgets of ours; the study's best is the better of its two models, on labels that were bought."""
+    found = rows(
+        seed=[1, 2, 1, 1],
+        clusters=[500, 500, 1000, 500],
+        label_set=["active"] * 3 + ["propagated_soft"],
+        model=["ridge"] * 3 + ["ensemble"],
+        accuracy=[0.8, 0.82, 0.9, 0.85],
+    )
+    published = pd.DataFrame(
+        {
+            "label_set": ["all", "distances", "random", "random"],
+            "clusters": pd.array([None, 500, 500, 500], "Float64"),
+            "model": ["nn", "lr", "lr", "nn"],
+            "accuracy": [0.88, 0.99, 0.7, 0.75],
+        }
+    )
+    monkeypatch.setattr(report, "BENCHMARKS", tmp_path / "benchmarks.json")
+    monkeypatch.setattr(report, "PUBLISHED_PEERS", PROJECT / report.PUBLISHED_PEERS)
+    sections = {"peers": {"rows": PEERS}} if with_peers else {"kmeans": {"rows": []}}
+    report.BENCHMARKS.write_text(json.dumps(sections), encoding="utf-8")
+    curves = report.curves(found, published)
+    chart = report.budget_chart(curves)
+    _, _, description, draw = chart
+    assert f">{description}</desc>" in unescape(charts.picture(*chart))
+    assert "ours: ridge, active labels: 81.00 ± 1.41 with 500, 90.00 with 1,000. ours: ridge and its" in description
+    assert "the study's best: 75.00 with 500. the study's NN: 88.00 with 60,000. published: Laplace" in description
+    assert all((name in description) == with_peers for name in BEST)
+
+    [axes] = draw().axes
+    drawn = [" ".join(label.split()) for label in axes.get_legend_handles_labels()[1]]
+    assert [name in drawn for name in BEST] == [with_peers] * 2
+    assert len(drawn) == len(set(curves["name"])), "a curve or a line for each name"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["500", "1,000"]
+    assert axes.get_xscale() == "log"
+
+    table = report.curves_table(curves).set_index("labels bought")
+    assert table.loc["ours: ridge, active labels", ["500", "1,000", "60,000"]].tolist() == ["81.00 ± 1.41", "90.00", ""]
+    assert table.loc["published: Poisson MBO", "1,600"] == "81.62 ± 0.47"
+
+
+def test_peers_are_read_from_where_they_are_recorded() -> None:
+    assert report.BENCHMARKS == BENCHMARKS
+
+
+def test_a_model_without_random_labels_has_its_budgets_below() -> None:
+    found = rows(clusters=[100, 2000], label_set=["propagated_soft"] * 2, model=["ensemble"] * 2)
+    published = report.load(PROJECT / report.PUBLISHED)
+    figure = charts.accuracy_against_budget(results.by_setting(found), published, "ensemble", report.PERCENTILE)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["100", "2,000"]
+
+
 def test_a_table_without_a_place_is_refused() -> None:
     with pytest.raises(ValueError, match="0 places for the table study"):
         readme.filled("nothing here", {"study": "| a |"})
@@ -183,7 +330,10 @@ def test_the_committed_results_hold_every_published_row_on_three_seeds() -> None
 
 
 def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
-    """Two settings and what is committed: the table has the figures that DVC shows, the page has the table."""
+    """Two settings and what is committed: the table has the figures that DVC shows, the page has the table.
+
+    What another machine has recorded stays.
+    """
     grid = {f"label_sets.{model}": [[]] for model in ("nn", "ridge", "ensemble")} | {"label_sets.lr": [["random"]]}
     grid["clusters"] = [5, 7]
     (repository.folder / sweep.SWEEPS).write_text(json.dumps({"test": [grid]}), encoding="utf-8")
@@ -191,9 +341,15 @@ def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
     assert "stays as it is" in repository.run("python", "-m", "experiments.report")
 
+    recorded = pd.read_csv(repository.folder / report.RESULTS)
+    elsewhere = recorded.assign(run="elsewhere", seed=7)
+    pd.concat([recorded, elsewhere]).to_csv(repository.folder / report.RESULTS, index=False)
+
     repository.run("python", "-m", "experiments.sweep", "test")
-    assert "from 3 runs" in repository.run("python", "-m", "experiments.report")
+    assert "from 4 runs" in repository.run("python", "-m", "experiments.report")
     found = report.load(repository.folder / report.RESULTS)
+    assert (found["run"] == "elsewhere").sum() == len(elsewhere)
+    found = found[found["run"] != "elsewhere"]
     committed = found[found["run"] == "HEAD"]
     assert list(found.columns) == list(results.COLUMNS)
     assert len(committed) == sum(len(SMALL[f"label_sets.{model}"]) for model in ("lr", "nn", "ridge", "ensemble"))
