@@ -230,6 +230,13 @@ def findings(found: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFram
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels go unspent. We take the nearest of each cluster's own members."
         )
+    edges = found[found["other_parameters"].str.startswith("network.architecture=edges")]
+    told_all = edges.loc[(edges["model"] == "nn") & (edges["label_set"] == charts.FULL), "accuracy"]
+    if len(told_all):
+        told.append(
+            f"Told all 60,000 labels, the student's layers reach {with_spread(told_all.mean(), told_all.std())} % "
+            f"({len(told_all)} seeds)."
+        )
     drawn, dead = (collapses[collapses["dead"] == which] for which in (False, True))
     if len(drawn) and len(dead):
         near = drawn[drawn["percentile"] == 20]
