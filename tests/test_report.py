@@ -36,6 +36,7 @@ def rows(**columns: list[object]) -> pd.DataFrame:
         "purity": 1.0,
         "coverage": 0.1,
         "bought": 2000,
+        "distinct_nearest": 1980,
         "collapsed": False,
         "seconds": 1.0,
         "peak_memory_gib": 0.5,
@@ -160,7 +161,6 @@ def test_a_network_told_every_label_is_reported_with_its_spread() -> None:
         model=["nn"] * 4,
         other_parameters=[edges, edges, "default", "network.architecture=study"],
         accuracy=[0.93, 0.94, 0.5, 0.6],
-        distinct_nearest=[None] * 4,
     )
     compared = results.compared(found, report.load(PROJECT / report.PUBLISHED))
     told = report.findings(found, compared, results.collapses(found))
