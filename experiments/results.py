@@ -19,7 +19,7 @@ COLUMNS = {
     "percentile": "a parameter",
     "other_parameters": "those that differ from params.yaml, apart from label_sets, or `default`",
     "label_set": "which labels the model was trained on",
-    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network, ensemble: both",
+    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network, ensemble: of the last two",
     "accuracy": "share of the test images that are right",
     "macro_f1": "on the test images",
     "calibration_error": "of the probabilities, on the test images",
