@@ -123,6 +123,7 @@ def _saga(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) 
 
 def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     """The pipeline's training, as many steps as one epoch has; choosing the weights by validation is part of it."""
+    from fewlabels.batches import predict
     from fewlabels.network import train
 
     settings = suited(params.load().network, len(labels)) | {"architecture": "compact", "restarts": 0}
@@ -131,12 +132,13 @@ def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels:
     start = time.perf_counter()
     model = train(images, everything, image_shape=(28, 28), classes=10, seed=1, **settings).model
     seconds = time.perf_counter() - start
-    answers = model.predict(np.asarray(test_images), batch_size=1024, verbose=0).argmax(axis=1)
+    answers = predict(model, test_images).argmax(axis=1)
     return {"what": "one epoch", "seconds": seconds, "accuracy": float(np.mean(answers == test_labels))}
 
 
 def _study_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     """Its layers at its batch size; its patience of 8 epochs means that no training of it was shorter than 9."""
+    from fewlabels.batches import in_order
     from fewlabels.network import study
     from fewlabels.quiet_keras import keras
 
@@ -144,8 +146,9 @@ def _study_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Byt
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
     some = slice(32 * STEPS)
     pixels, truth = np.asarray(images[some]), np.asarray(labels[some])
-    model.fit(pixels[:64], truth[:64], batch_size=32, verbose=0)  # builds the graph
-    seconds = _timed(lambda: model.fit(pixels, truth, batch_size=32, verbose=0))
+    model.fit(in_order(pixels[:64], truth[:64], 32), verbose=0)  # builds the graph
+    batches = in_order(pixels, truth, 32)  # arrays would be tuned, and waited for: see fewlabels.batches
+    seconds = _timed(lambda: model.fit(batches, verbose=0))
     what = f"one epoch of 9 or more, from {STEPS} steps"
     return {"what": what, "seconds": seconds * 0.9 * len(images) / len(pixels), "accuracy": None}
 

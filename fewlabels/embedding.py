@@ -8,12 +8,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
+from fewlabels.batches import predict
 from fewlabels.quiet_keras import keras
 
 SAMPLE = 12_000
 """Images that the principal components are computed from."""
-CHUNK = 512
-"""Images that the network sees at a time."""
 
 
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -86,10 +85,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         -------
         ndarray of float32, shape (n, f)
         """
-        images = np.asarray(X)
-        features = keras.Model(self.network.inputs[0], self.network.layers[-1].input)
-        chunks = [features(images[start : start + CHUNK], training=False) for start in range(0, len(images), CHUNK)]
-        return np.concatenate(chunks)
+        return predict(keras.Model(self.network.inputs, self.network.layers[-1].input), X)
 
     def reduced(self, last: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reduce what `last` gave to what `transform` gives."""

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from fewlabels.batches import predict
+
 
 class Ensemble(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The mean of what trained classifiers say. There is nothing to fit.
@@ -61,4 +63,4 @@ class Ensemble(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _probabilities(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(images), np.float32)
-    return np.asarray(model.predict(images, batch_size=1024, verbose=0), np.float32)
+    return predict(model, images)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from fewlabels.batches import in_order, predict, shuffled
 from fewlabels.label_set import LabelSet
 from fewlabels.muon import ConvolutionMuon
 from fewlabels.quiet_keras import TqdmCallback, keras, tf
@@ -129,7 +130,7 @@ def train(
 
 def has_collapsed(model: keras.Model, images: NDArray[np.uint8]) -> bool:
     """Tell whether a network answers the same class for every image."""
-    answers = model.predict(images, batch_size=1024, verbose=0).argmax(axis=1)
+    answers = predict(model, images).argmax(axis=1)
     return bool(np.all(answers == answers[0]))
 
 
@@ -218,34 +219,6 @@ OPTIMIZERS = {"edges": ConvolutionMuon}
 """What trains an architecture, if not Adam."""
 
 
-def shuffled(
-    count: int, batch_size: int, seed: int, look_up: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-) -> tf.data.Dataset:
-    """Make batches without end, in an order of its own each time round.
-
-    Parameters
-    ----------
-    count : int
-        How many there are to draw from.
-    batch_size : int
-    seed : int
-    look_up : callable
-        Takes the numbers drawn for a batch, from 0 to count - 1, and gives its images and targets.
-
-    Returns
-    -------
-    tf.data.Dataset
-    """
-    return (
-        tf.data.Dataset.range(count)
-        .shuffle(count, seed=seed)
-        .repeat()
-        .batch(batch_size, drop_remainder=True)
-        .map(look_up)
-        .prefetch(2)
-    )
-
-
 def _pixels(image_shape: Sequence[int]) -> tuple[Any, Any]:
     inputs = keras.Input((int(np.prod(image_shape)),), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -307,8 +280,7 @@ def _train_once(
         batches,
         steps_per_epoch=interval,
         epochs=checks,
-        validation_data=held_out,
-        validation_batch_size=1024,
+        validation_data=in_order(*held_out),
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True),
             TqdmCallback(verbose=0, desc=f"start {start}, {len(held_out[0])} images held back", disable=None),

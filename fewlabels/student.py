@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from fewlabels.batches import shuffled
 from fewlabels.embedding import Embedding
 from fewlabels.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
 from fewlabels.muon import ConvolutionMuon
-from fewlabels.network import Training, edges, has_collapsed, schedule, shuffled
+from fewlabels.network import Training, edges, has_collapsed, schedule
 from fewlabels.quiet_keras import TqdmCallback, keras, tf
 
 SHIFT = 1

@@ -80,12 +80,13 @@ def _unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
 def _loaded(classifier: str, name: str, classes: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Load a model as a function from images to a probability for every class, 0 for one that it has never seen."""
     if classifier == "nn":
-        from fewlabels.quiet_keras import keras  # only here: a run without networks does not wait for it
+        from fewlabels.batches import predict  # only here: a run without networks does not wait for TensorFlow
+        from fewlabels.quiet_keras import keras
 
         network = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
 
         def scores(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = network.predict(images, batch_size=1024, verbose=0)
+            found = predict(network, images)
             # The study's network gives scores that have no fixed sum.
             found /= np.maximum(found.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
             return found
