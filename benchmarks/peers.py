@@ -219,15 +219,15 @@ def _typiclust(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
 
 
 def _margin_sampling(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
-    """Random labels first, then batches that grow as those of our own active selection."""
+    """In as many rounds as our own active selection, the first of them random."""
     from skactiveml.classifier import SklearnClassifier
     from skactiveml.pool import UncertaintySampling
 
     doubter = SklearnClassifier(_ridge_classifier(), classes=list(range(CLASSES)), missing_label=UNLABELLED)
     strategy = UncertaintySampling("margin_sampling", missing_label=UNLABELLED, random_state=seed)
-    rows, labels = _random(train, oracle, min(budget, active.FIRST), seed)
+    rows, labels = _random(train, oracle, active.size_after(0, budget), seed)
     while len(rows) < budget:
-        size = min(budget, round(active.GROWTH * len(rows))) - len(rows)
+        size = active.size_after(len(rows), budget) - len(rows)
         chosen = strategy.query(train, _partly_labelled(len(train), rows, labels), doubter, batch_size=size)
         rows, labels = np.append(rows, chosen), np.append(labels, oracle(chosen))
     return rows, labels

@@ -57,7 +57,7 @@ def buy(
     rows, labels = np.empty(0, np.int64), np.empty(0, np.uint8)
     model = KernelRidgeClassifier(gamma, alpha, range(classes))
     while len(rows) < budget:
-        size = min(budget, max(FIRST, round(GROWTH * len(rows)), len(rows) + 1))
+        size = size_after(len(rows), budget)
         candidates = (
             np.arange(len(features))
             if not len(rows)
@@ -66,6 +66,22 @@ def buy(
         chosen = candidates[_spread(features[candidates], size - len(rows), random_state)]
         rows, labels = np.append(rows, chosen), np.append(labels, oracle(chosen))
     return rows, labels
+
+
+def size_after(bought: int, budget: int) -> int:
+    """Tell how many labels there are after the next round.
+
+    Parameters
+    ----------
+    bought : int
+        Labels so far.
+    budget : int
+
+    Returns
+    -------
+    int
+    """
+    return min(budget, max(FIRST, round(GROWTH * bought), bought + 1))
 
 
 def _doubtful(
