@@ -22,7 +22,7 @@ test: lint  ## Run ruff, mypy and the tests
 	pytest
 
 bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
-	dvc repro flatten
+	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	python -m benchmarks.digits
@@ -31,7 +31,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 4
 
 peers: $(ENVIRONMENT)  ## Compare with what a user would pick instead, some 20 minutes, needs a C++ compiler; QUICK=1 for a check
 	pip install --quiet --require-hashes --no-build-isolation --requirement requirements-peers.lock
-	dvc repro flatten
+	dvc repro describe
 	python -m benchmarks.peers $(if $(QUICK),--quick)
 
 lint: $(ENVIRONMENT)

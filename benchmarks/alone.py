@@ -16,5 +16,5 @@ def alone(work: Callable[..., Result], *arguments: object) -> Result:
 
 
 def peak_memory_gib() -> float:
-    """Tell the most memory that this process has had so far."""
+    """Return the peak memory of this process so far, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of KiB, on Linux

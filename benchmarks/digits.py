@@ -1,9 +1,10 @@
-"""Does the recipe carry over to images that nothing was tuned on? `python -m benchmarks.digits`.
+"""Measure the same methods and constants on images that nothing was tuned on: `python -m benchmarks.digits`.
 
-scikit-learn's digits: 1,797 images of 8 x 8 pixels in 10 classes, a third of them held back to judge by. The features,
-the classifier and the selection are the pipeline's, with the values of params.yaml. Writes to metrics/benchmarks.json.
+scikit-learn's digits: 1,797 images of 8 x 8 pixels in 10 classes, a third of them held back as a test set. Features,
+classifier and query strategy are the pipeline's, with the values of params.yaml. Writes to metrics/benchmarks.json.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks.results import mean_and_spread, percent, record
-from fewlabels import active
-from fewlabels.gradients import Gradients
-from fewlabels.kernel_ridge import KernelRidgeClassifier
-from fewlabels.label_set import LabelSet
-from fewlabels.logistic import logistic_regression
-from fewlabels.oracle import Oracle
+from benchmarks.results import mean_and_sd, percent, record
+from fewlabels.choosing.annotator import SimulatedAnnotator
+from fewlabels.choosing.at_random import random
+from fewlabels.choosing.cluster_margin import cluster_margin
+from fewlabels.choosing.rounds import round_sizes, simulate
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.classifiers.logistic import logistic_regression
+from fewlabels.features.hog import HOG
+from fewlabels.features.pixels import scale_pixels
 from stages import params
 
 BUDGETS, SEEDS = (50, 100), 5
@@ -36,6 +40,10 @@ def main() -> None:
     ]
     rows = summary(runs)
     record("digits", rows, runs)
+    print_table(rows)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
     table = Table(title=f"Digits, test accuracy in %, mean and standard deviation over {SEEDS} seeds")
     for heading in ("labels", *METHODS, "gain on random, paired"):
         table.add_column(heading, justify="right")
@@ -45,37 +53,45 @@ def main() -> None:
 
 
 def measure(images: NDArray[np.uint8], labels: NDArray[np.uint8], budget: int, seed: int) -> dict[str, float]:
-    """Buy at random and in rounds from one split, train, and judge on the other."""
+    """Choose labels at random and by cluster-margin sampling from one part, train, and score on the other."""
     pool, test, pool_labels, test_labels = train_test_split(
         images, labels, test_size=1 / 3, random_state=seed, stratify=labels
     )
     settings = params.load()
-    ridge = {"gamma": settings.kernel_ridge.gamma, "alpha": settings.kernel_ridge.alpha}
-    gradients = Gradients((8, 8)).fit(pool)
-    described, unseen = gradients.transform(pool), gradients.transform(test)
-    at_random = np.sort(np.random.default_rng(seed).choice(len(pool), budget, replace=False))
-    chosen, _ = active.buy(described, Oracle(pool_labels), budget, classes=10, random_state=seed, **ridge)
+    hog = HOG((8, 8)).fit(pool)
+    features, unseen = hog.transform(pool), hog.transform(test)
+    ridge = KernelRidgeClassifier(settings.kernel_ridge.gamma, settings.kernel_ridge.alpha, range(10))
+    sampling = settings.cluster_margin
+    at_random, _ = simulate(
+        partial(random, random_state=seed), features, SimulatedAnnotator(pool_labels), budget, rounds=[budget]
+    )
+    actively, _ = simulate(
+        partial(cluster_margin, classifier=ridge, random_state=seed, candidates=sampling.candidates),
+        features,
+        SimulatedAnnotator(pool_labels),
+        budget,
+        rounds=round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth),
+    )
+    at_random = np.sort(at_random)
     regression = logistic_regression(
-        LabelSet(at_random, pool_labels[at_random], np.ones(budget, bool)),
+        FunctionTransformer(scale_pixels, kw_args={"power": settings.logistic_regression.pixel_power}),
         C=settings.logistic_regression.C,
         max_iterations=settings.logistic_regression.max_iterations,
-        pixel_power=settings.logistic_regression.pixel_power,
     ).fit(pool[at_random], pool_labels[at_random])
     accuracies = [float(regression.score(test, test_labels))]
-    for rows in (at_random, chosen):
-        model = KernelRidgeClassifier(**ridge, classes=range(10)).fit(described[rows], pool_labels[rows])
-        accuracies.append(float(model.score(unseen, test_labels)))
+    for rows in (at_random, actively):
+        accuracies.append(float(ridge.fit(features[rows], pool_labels[rows]).score(unseen, test_labels)))
     return dict(zip(METHODS, accuracies, strict=True))
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds, also of the paired difference between active and random labels."""
+    """Compute means and standard deviations over seeds, also of the paired difference of active and random labels."""
     rows = []
     for budget in dict.fromkeys(run["budget"] for run in runs):
         mine = [run | {"gain": run[METHODS[2]] - run[METHODS[1]]} for run in runs if run["budget"] == budget]
         columns = {name: [run[name] for run in mine] for name in (*METHODS, "gain")}
-        told = {name: mean_and_spread(column) for name, column in columns.items()}
-        rows.append({"budget": budget, "seeds": len(mine), **told})
+        measured = {name: mean_and_sd(column) for name, column in columns.items()}
+        rows.append({"budget": budget, "seeds": len(mine), **measured})
     return rows
 
 

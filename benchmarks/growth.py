@@ -1,6 +1,6 @@
 """Draw how the time of k-means grows with images and clusters: `python -m benchmarks.growth`, from what was recorded.
 
-Writes metrics/growth.svg, which the README shows.
+Writes metrics/growth.svg, which docs/speed.md shows.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ def main() -> None:
     rows = files.load_json(RESULTS)["kmeans"]["rows"]
     with (
         rc_context({"svg.hashsalt": "fewlabels", "svg.fonttype": "none"}),
-        files.written("metrics/growth.svg") as partial,
+        files.atomic_write("metrics/growth.svg") as partial,
     ):
         growth(rows).savefig(partial, format="svg", metadata={"Date": None})
 

@@ -1,4 +1,4 @@
-"""Time k-means against its alternatives: `python -m benchmarks.kmeans [--quick]`, on the images of `dvc repro flatten`.
+"""Time k-means against its alternatives: `python -m benchmarks.kmeans [--quick]`, after `dvc repro flatten`.
 
 Each fit has a process of its own, so that its peak memory is its own, and all of them the same threads. Contenders take
 turns, so that a slow minute of a shared machine hits them all; ratios are of the same turn. Writes
@@ -18,15 +18,15 @@ from tqdm import tqdm
 
 from benchmarks.alone import alone, peak_memory_gib
 from benchmarks.results import record
-from fewlabels.kmeans import KMeans
-from fewlabels.pixels import scaled
+from fewlabels.clustering.kmeans import KMeans
+from fewlabels.features.pixels import scale_pixels
 from stages import files
 
 Floats = NDArray[np.float32]
 
 
 class Case(NamedTuple):
-    """One row of the table: who clusters how many images into how many clusters, with how many seeds."""
+    """One row of the table: a contender, the numbers of images, clusters and seeds."""
 
     contender: str
     images: int
@@ -114,7 +114,7 @@ def _measure(case: Case, seed: int) -> dict[str, Any]:
     inertia = fit(X, case.clusters, seed)
     seconds = time.perf_counter() - start
     peak = peak_memory_gib()
-    # What one look at all distances costs by a plain matrix product: the yardstick for all of k-means.
+    # A plain matrix product of all points with all centroids: the least cost of computing all distances once.
     centroids = np.ascontiguousarray(X[: case.clusters].T)
     start = time.perf_counter()
     for first in range(0, len(X), 4096):
@@ -136,7 +136,7 @@ def images(count: int) -> Floats:
     stored = files.load_array("data/flat/train_images.npy")
     pictures = stored.reshape(-1, 28, 28)
     moves = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)][: -(-count // len(stored))]
-    return np.concatenate([scaled(np.roll(pictures, move, axis=(1, 2)).reshape(stored.shape)) for move in moves])[
+    return np.concatenate([scale_pixels(np.roll(pictures, move, axis=(1, 2)).reshape(stored.shape)) for move in moves])[
         :count
     ]
 

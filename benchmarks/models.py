@@ -1,8 +1,8 @@
 """Time both classifiers against what the study ran: `python -m benchmarks.models [--quick]`, after `dvc repro flatten`.
 
-The study's saga and its network take too long to wait for. Saga gets a subset of the images and a fixed number of
-passes, the study's network some steps; both are extrapolated to all images, and the table says so. Contenders
-take turns. Writes to metrics/benchmarks.json.
+The study's saga and its network take hours. Saga gets a subset of the images and a fixed number of passes, the study's
+network some steps; both are extrapolated to all images, and the table says so. Contenders take turns. Writes to
+metrics/benchmarks.json.
 """
 
 import argparse
@@ -18,13 +18,14 @@ from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import FunctionTransformer
 
 from benchmarks.results import record
+from fewlabels.classifiers.logistic import logistic_regression
+from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
-from fewlabels.logistic import logistic_regression
-from fewlabels.pixels import scaled
 from stages import files, params
-from stages.train_nn import suited
+from stages.train_nn import training_settings
 
 TURNS = 3
 SUBSET, PASSES = 1000, 50
@@ -90,28 +91,26 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
 
 def _fewlabels_lr(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     settings = params.load().logistic_regression
-    everything = LabelSet(np.arange(len(labels)), np.asarray(labels), np.ones(len(labels), bool))
-    model = logistic_regression(
-        everything, C=settings.C, max_iterations=settings.max_iterations, pixel_power=settings.pixel_power
-    )
+    pixels = FunctionTransformer(scale_pixels, kw_args={"power": settings.pixel_power})
+    model = logistic_regression(pixels, C=settings.C, max_iterations=settings.max_iterations)
     seconds = _timed(lambda: model.fit(images, labels))
     return {"what": "training", "seconds": seconds, "accuracy": float(model.score(test_images, test_labels))}
 
 
 def _lbfgs(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     model = LogisticRegression(max_iter=100)
-    X = scaled(images)
+    X = scale_pixels(images)
     seconds = _timed(lambda: model.fit(X, labels))
     return {
         "what": "100 iterations",
         "seconds": seconds,
-        "accuracy": float(model.score(scaled(test_images), test_labels)),
+        "accuracy": float(model.score(scale_pixels(test_images), test_labels)),
     }
 
 
 def _saga(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     """As in the study, one against the rest; the seconds of so many passes grow with the number of images."""
-    X, y = scaled(images[:SUBSET]), labels[:SUBSET]
+    X, y = scale_pixels(images[:SUBSET]), labels[:SUBSET]
     seconds = _timed(
         lambda: OneVsRestClassifier(LogisticRegression(solver="saga", max_iter=PASSES, tol=0, random_state=42)).fit(
             X, y
@@ -123,31 +122,31 @@ def _saga(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) 
 
 def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     """The pipeline's training, as many steps as one epoch has; choosing the weights by validation is part of it."""
-    from fewlabels.batches import predict
-    from fewlabels.network import train
+    from fewlabels.networks.training import TrainingSettings, train
 
-    settings = suited(params.load().network, len(labels)) | {"architecture": "compact", "restarts": 0}
-    settings["steps"] = len(labels) // settings["batch_size"]
-    everything = LabelSet(np.arange(len(labels)), np.asarray(labels), np.ones(len(labels), bool))
+    changes = training_settings(params.load().network, len(labels)) | {"architecture": "compact", "restarts": 0}
+    settings = TrainingSettings(**changes | {"steps": len(labels) // changes["batch_size"]})
+    label_set = LabelSet.from_bought(np.arange(len(labels)), labels)
     start = time.perf_counter()
-    model = train(images, everything, image_shape=(28, 28), classes=10, seed=1, **settings).model
+    model = train(images, label_set, image_shape=(28, 28), n_classes=10, settings=settings, seed=1)
     seconds = time.perf_counter() - start
-    answers = predict(model, test_images).argmax(axis=1)
-    return {"what": "one epoch", "seconds": seconds, "accuracy": float(np.mean(answers == test_labels))}
+    return {"what": "one epoch", "seconds": seconds, "accuracy": float(model.score(test_images, test_labels))}
 
 
 def _study_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
     """Its layers at its batch size; its patience of 8 epochs means that no training of it was shorter than 9."""
-    from fewlabels.batches import in_order
-    from fewlabels.network import study
-    from fewlabels.quiet_keras import keras
+    from fewlabels.networks.architectures import study
+    from fewlabels.networks.batches import ordered_batches
+    from fewlabels.networks.quiet_keras import keras
 
     model = study((28, 28), 10)
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
     some = slice(32 * STEPS)
     pixels, truth = np.asarray(images[some]), np.asarray(labels[some])
-    model.fit(in_order(pixels[:64], truth[:64], 32), shuffle=False, verbose=0)  # builds the graph
-    batches = in_order(pixels, truth, 32)  # arrays would be tuned, and waited for: see fewlabels.batches
+    model.fit(ordered_batches(pixels[:64], truth[:64], 32), shuffle=False, verbose=0)  # builds the graph
+    batches = ordered_batches(
+        pixels, truth, 32
+    )  # given arrays, Keras would use tf.data's tuner: see fewlabels.networks.batches
     seconds = _timed(lambda: model.fit(batches, shuffle=False, verbose=0))
     what = f"one epoch of 9 or more, from {STEPS} steps"
     return {"what": what, "seconds": seconds * 0.9 * len(images) / len(pixels), "accuracy": None}

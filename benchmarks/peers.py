@@ -1,12 +1,12 @@
-"""Measure what a user would otherwise pick: `python -m benchmarks.peers [--quick]`, after `dvc repro flatten`.
+"""Measure what a user would otherwise pick: `python -m benchmarks.peers [--quick]`, after `dvc repro describe`.
 
-Every contender gets the same budgets, images and seeds, on pixels and again on our gradients, both centred and scaled
-to a mean squared norm of 1, so that the table tells apart what the features and what the method bring. Who buys at
-random buys the pipeline's random labels. What only selects (TypiClust, margin sampling, ours) chooses from all images
-in the same features, and is judged by the same kernel ridge regression on what it chose.
+Every contender gets the same budgets, images and seeds, on pixels and again on HOG features, both centred and scaled to
+a mean squared norm of 1, so that the table separates what the features gain from what the method gains. Random labels
+are those of the pipeline. Query strategies (TypiClust, margin sampling, ours) choose from all images in the same
+features; the same kernel ridge regression is trained on what they chose.
 
-Laplace and Poisson learning are transductive: they have the test images, without labels, in their graph. Nobody else
-sees those before answering.
+Laplace and Poisson learning are transductive: they have the test images, without labels, in their graph. No other
+contender sees those before it predicts.
 
 Each contender has a process of its own for each kind of features, and all of them the same threads. Seconds are from
 features to answers for the test images. A graph of neighbours is built once in a process, and its time counted in every
@@ -18,6 +18,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from typing import Any, NamedTuple
@@ -36,38 +37,39 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from tqdm import tqdm
 
 from benchmarks.alone import alone, peak_memory_gib
-from benchmarks.results import mean_and_spread, percent, record
-from fewlabels import active
-from fewlabels.distances import squared_norms
-from fewlabels.kernel_ridge import KernelRidgeClassifier
-from fewlabels.oracle import Oracle
-from fewlabels.pixels import scaled
+from benchmarks.results import mean_and_sd, percent, record
+from fewlabels.arrays import squared_norms
+from fewlabels.choosing.annotator import SimulatedAnnotator
+from fewlabels.choosing.at_random import random
+from fewlabels.choosing.cluster_margin import cluster_margin
+from fewlabels.choosing.rounds import QueryStrategy, round_sizes, simulate
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.features.pixels import scale_pixels
 from stages import files, params
 
 PACKAGES = {"graphlearning": "graphlearning", "skactiveml": "scikit-activeml"}
 """Modules that the pipeline does without, and what installs them."""
-FEATURES = ("pixels", "gradients")
+FEATURES = ("pixels", "hog")
 CLASSES = 10
 UNLABELLED = -1
 STRENGTHS = (1, 10, 100)
-"""Of which cross-validation on the bought labels chooses self-training's C."""
+"""Self-training's C is chosen of these by cross-validation on the bought labels."""
 ITERATIONS = 60
-"""Of L-BFGS, as the pipeline's."""
+"""Of L-BFGS, as in the pipeline."""
 ROUNDS = 5
-"""Of self-training: later ones add few images, and a fit to 50,000 images each."""
+"""Of self-training: later ones add few images, and each trains on 50,000."""
 
 Floats = NDArray[np.float32]
-Bought = tuple[NDArray[np.int64], NDArray[np.uint8]]
-Buy = Callable[[Floats, Oracle, int, int], Bought]
-"""From features, an oracle, a budget and a seed to rows and their labels."""
+Choose = Callable[[int, int], tuple[QueryStrategy, list[int]]]
+"""From a budget and a seed to a query strategy and the sizes of its rounds."""
 Answer = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[Any]]
 """From bought rows and labels to a class for each test image."""
 Learner = Callable[[Floats, Floats], Answer]
-"""Does what needs no label, given the features of the training and of the test images."""
+"""Computes what needs no label, given the features of the training and of the test images."""
 
 
 class Data(NamedTuple):
-    """The features of all images, and the labels to buy and to judge by."""
+    """The features of all images, the labels to buy, and those of the test images."""
 
     train: Floats
     train_labels: NDArray[np.uint8]
@@ -104,7 +106,7 @@ def main() -> None:
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a contender, kind of features and budget: accuracy over seeds, median seconds, most memory."""
+    """One row for each contender, kind of features and budget: accuracy over seeds, median seconds, peak memory."""
     rows = []
     for key in dict.fromkeys((run["budget"], run["contender"], run["features"]) for run in runs):
         mine = [run for run in runs if (run["budget"], run["contender"], run["features"]) == key]
@@ -114,7 +116,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "contender": key[1],
                 "features": key[2],
                 "budget": key[0],
-                "accuracy": mean_and_spread([run["accuracy"] for run in mine]),
+                "accuracy": mean_and_sd([run["accuracy"] for run in mine]),
                 "seconds": float(np.median(seconds)),
                 "seconds_least": min(seconds),
                 "seconds_most": max(seconds),
@@ -151,20 +153,21 @@ def _measure(contender: str, features: str, effort: Effort) -> list[dict[str, An
 
 
 def load(features: str, images: int) -> Data:
-    """Load the first training images and all test images, described by pixels or by gradients."""
+    """Load the first training images and all test images, as pixels or as HOG features."""
     train, test = (files.load_array(f"data/flat/{part}_images.npy") for part in ("train", "test"))
-    labels = (np.array(files.load_array(f"data/flat/{part}_labels.npy")) for part in ("train", "test"))
-    if features == "gradients":
-        described = np.array(files.load_array("data/flat/train_gradients.npy")[:images])
-        unseen = files.load_object("data/flat/gradients.joblib").transform(test)
+    train_labels, test_labels = (
+        np.array(files.load_array(f"data/flat/{part}_labels.npy")) for part in ("train", "test")
+    )
+    if features == "hog":
+        seen = np.array(files.load_array("data/features/train_hog.npy")[:images])
+        unseen = files.load_object("data/features/hog.joblib").transform(test)
     else:
-        described, unseen = unit_norm(scaled(train[:images]), scaled(test))
-    train_labels, test_labels = labels
-    return Data(described, train_labels[:images], unseen, test_labels)
+        seen, unseen = unit_norm(scale_pixels(train[:images]), scale_pixels(test))
+    return Data(seen, train_labels[:images], unseen, test_labels)
 
 
 def unit_norm(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Centre and scale as `Gradients` does: to a mean of 0 and a mean squared norm of 1 in training."""
+    """Centre and scale as `HOG` does: to a mean of 0 and a mean squared norm of 1 in training."""
     mean = train.mean(axis=0)
     train, test = train - mean, test - mean
     scale = 1 / np.sqrt(squared_norms(train).mean())
@@ -174,23 +177,24 @@ def unit_norm(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
 
 def measure(contender: str, data: Data, budgets: tuple[int, ...], seeds: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Buy, learn and answer, for each budget and seed; what needs no label is done once and counted in each."""
-    buy, learner = CONTENDERS[contender]
+    """Buy labels, learn and predict, for each budget and seed; what needs no label is computed once, timed in each."""
+    choose, learner = CONTENDERS[contender]
     start = time.perf_counter()
     answer = learner(data.train, data.test)
     prepared = time.perf_counter() - start
     runs = []
     for budget, seed in product(budgets, seeds):
-        oracle = Oracle(data.train_labels)
+        annotator = SimulatedAnnotator(data.train_labels)
+        query, rounds = choose(budget, seed)
         start = time.perf_counter()
-        answers = answer(*buy(data.train, oracle, budget, seed))
+        predicted = answer(*simulate(query, data.train, annotator, budget, rounds=rounds))
         runs.append(
             {
                 "contender": contender,
                 "budget": budget,
                 "seed": seed,
-                "bought": sum(map(len, oracle.purchases)),
-                "accuracy": float(np.mean(answers == data.test_labels)),
+                "bought": sum(len(rows) for rows, _ in annotator.log),
+                "accuracy": float(np.mean(predicted == data.test_labels)),
                 "seconds": prepared + time.perf_counter() - start,
                 "seconds_before_labels": prepared,
                 "peak_memory_gib": peak_memory_gib(),
@@ -199,38 +203,48 @@ def measure(contender: str, data: Data, budgets: tuple[int, ...], seeds: tuple[i
     return runs
 
 
-def _random(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
-    rows = np.sort(np.random.default_rng(seed).choice(len(train), budget, replace=False))
-    return rows, oracle(rows)
+def _random(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
+    return partial(random, random_state=seed), [budget]
 
 
-def _active(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
-    ridge = params.load().kernel_ridge
-    return active.buy(train, oracle, budget, classes=CLASSES, gamma=ridge.gamma, alpha=ridge.alpha, random_state=seed)
+def _cluster_margin(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
+    candidates = params.load().cluster_margin.candidates
+    query = partial(cluster_margin, classifier=_ridge_classifier(), random_state=seed, candidates=candidates)
+    return query, _rounds(budget)
 
 
-def _typiclust(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
-    """The whole budget in one batch; by its own choice of k-means, 2,000 clusters take minutes."""
+def _typiclust(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
+    """The whole budget in one batch; with its default k-means, 2,000 clusters take minutes."""
     from skactiveml.pool import TypiClust
 
     strategy = TypiClust(missing_label=UNLABELLED, random_state=seed, cluster_algo=MiniBatchKMeans)
-    rows = strategy.query(train, np.full(len(train), UNLABELLED), batch_size=budget)
-    return rows, oracle(rows)
+
+    def query(features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+        return np.asarray(strategy.query(features, _partly_labelled(len(features), rows, labels), batch_size=n))
+
+    return query, [budget]
 
 
-def _margin_sampling(train: Floats, oracle: Oracle, budget: int, seed: int) -> Bought:
-    """In as many rounds as our own active selection, the first of them random."""
+def _margin_sampling(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
+    """In the same rounds as cluster-margin sampling, the first of them random."""
     from skactiveml.classifier import SklearnClassifier
     from skactiveml.pool import UncertaintySampling
 
-    doubter = SklearnClassifier(_ridge_classifier(), classes=list(range(CLASSES)), missing_label=UNLABELLED)
+    classifier = SklearnClassifier(_ridge_classifier(), classes=list(range(CLASSES)), missing_label=UNLABELLED)
     strategy = UncertaintySampling("margin_sampling", missing_label=UNLABELLED, random_state=seed)
-    rows, labels = _random(train, oracle, active.size_after(0, budget), seed)
-    while len(rows) < budget:
-        size = active.size_after(len(rows), budget) - len(rows)
-        chosen = strategy.query(train, _partly_labelled(len(train), rows, labels), doubter, batch_size=size)
-        rows, labels = np.append(rows, chosen), np.append(labels, oracle(chosen))
-    return rows, labels
+
+    def query(features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+        if not len(rows):
+            return random(features, rows, labels, n, random_state=seed)
+        known = _partly_labelled(len(features), rows, labels)
+        return np.asarray(strategy.query(features, known, classifier, batch_size=n))
+
+    return query, _rounds(budget)
+
+
+def _rounds(budget: int) -> list[int]:
+    sampling = params.load().cluster_margin
+    return round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth)
 
 
 def _ridge(train: Floats, test: Floats) -> Answer:
@@ -255,7 +269,7 @@ def _self_training(train: Floats, test: Floats) -> Answer:
 
 
 def _label_spreading(train: Floats, test: Floats) -> Answer:
-    """Answer as with kernel="knn", but look for the neighbours once and not for every fit."""
+    """As with kernel="knn", but the neighbours are searched once and not for every fit."""
     search = NearestNeighbors(n_neighbors=LabelSpreading().n_neighbors).fit(train)
     among, across = search.kneighbors_graph(train), search.kneighbors_graph(test)
 
@@ -264,7 +278,7 @@ def _label_spreading(train: Floats, test: Floats) -> Answer:
 
     def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
         model = LabelSpreading(kernel=kernel).fit(train, _partly_labelled(len(train), rows, labels))
-        with np.errstate(invalid="ignore"):  # where no label reaches any neighbour, the answer is the first class
+        with np.errstate(invalid="ignore"):  # where no label reaches any neighbour, the first class is predicted
             return np.asarray(model.predict(test))
 
     return answer
@@ -296,16 +310,16 @@ def _partly_labelled(count: int, rows: NDArray[np.int64], labels: NDArray[np.uin
     return known
 
 
-CONTENDERS: dict[str, tuple[Buy, Learner]] = {
+CONTENDERS: dict[str, tuple[Choose, Learner]] = {
     "SelfTrainingClassifier, random": (_random, _self_training),
     "LabelSpreading, random": (_random, _label_spreading),
     "Laplace learning, random": (_random, _graph_learning("laplace")),
-    # The default solver seldom answers a class that has a few labels less than the others; this one does.
+    # The default solver seldom predicts a class that has a few labels less than the others; this one does.
     "Poisson learning, random": (_random, _graph_learning("poisson", solver="gradient_descent")),
     "ridge, TypiClust on MiniBatchKMeans": (_typiclust, _ridge),
     "ridge, margin sampling": (_margin_sampling, _ridge),
     "ridge, random": (_random, _ridge),
-    "ridge, active (ours)": (_active, _ridge),
+    "ridge, active (ours)": (_cluster_margin, _ridge),
 }
 
 

@@ -22,15 +22,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         row = measure(Path(folder))
     record("pipeline", [row], [row])
+    print_table([row])
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
     table = Table(title="dvc repro, default parameters")
-    for heading in row:
+    for heading in rows[0]:
         table.add_column(heading.replace("_", " "), justify="right")
-    table.add_row(*(f"{value:.2f}" for value in row.values()))
+    for row in rows:
+        table.add_row(*(f"{value:.2f}" for value in row.values()))
     Console(width=120).print(table)
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Clone, run cold, run again. The peak is that of the largest stage; core seconds tell what others' work hides."""
+    """Clone, run cold, run again. The peak is that of the largest stage; core seconds do not depend on other load."""
     clone, state = folder / "clone", folder / "state"
     subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
     environment = os.environ | {"DVC_SITE_CACHE_DIR": str(state)}

@@ -1,4 +1,4 @@
-"""Where benchmarks leave their figures: a section each in metrics/benchmarks.json, with what they were measured on."""
+"""Write the figures of benchmarks: a section each in metrics/benchmarks.json, with the machine and the versions."""
 
 import os
 import platform
@@ -17,22 +17,23 @@ VERSIONS = ("numpy", "scikit-learn", "numba", "faiss-cpu", "tensorflow")
 def record(
     section: str, rows: list[dict[str, Any]], runs: list[dict[str, Any]], packages: tuple[str, ...] = ()
 ) -> None:
-    """Replace one section of the file: its summary, a row a contender, and every single run.
+    """Replace one section of the file: a row for each contender, and every single run.
 
-    Packages that only this section needs have their versions noted, too.
+    The versions of `packages` that only this section needs are recorded, too.
     """
     recorded = files.load_json(RESULTS) if RESULTS.exists() else {}
     files.save_json(RESULTS, recorded | {section: {"machine": machine(packages), "rows": rows, "runs": runs}})
 
 
-def mean_and_spread(values: list[float]) -> dict[str, Any]:
-    """Give the mean and the standard deviation over seeds, None for a single seed."""
-    return {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+def mean_and_sd(values: list[float]) -> dict[str, Any]:
+    """Compute the mean and the standard deviation over seeds, None for a single seed."""
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 
-def percent(told: dict[str, Any]) -> str:
-    """Write a mean and its spread in %."""
-    return f"{100 * told['mean']:.2f}" + ("" if told["spread"] is None else f" ± {100 * told['spread']:.2f}")
+def percent(measured: dict[str, Any]) -> str:
+    """Write a mean and its standard deviation in %."""
+    sd = "" if measured["sd"] is None else f" ± {100 * measured['sd']:.2f}"
+    return f"{100 * measured['mean']:.2f}{sd}"
 
 
 def machine(packages: tuple[str, ...] = ()) -> dict[str, Any]:

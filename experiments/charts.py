@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from html import escape
+from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -13,54 +14,38 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {
-    "--ink": "#010101",
-    "--faint": "#020202",
-    "--all": "#040404",
-    "--random": "#050505",
-    "--representatives": "#060606",
-    "--propagated": "#070707",
-    "--propagated_near": "#080808",
-    "--active": "#0c0c0c",
-    "--ridge": "#0d0d0d",
-    "--propagated_soft": "#0e0e0e",
-    "--ensemble": "#0f0f0f",
-    "--lr": "#0a0a0a",
-    "--nn": "#0b0b0b",
-}
-"""A colour of the page's style sheet, and what stands for it while matplotlib draws."""
+from stages.registry import CLASSIFIERS, LABEL_SETS, ClassifierEntry, LabelSetEntry
+
+FULL = "all"
+ENTRIES: dict[str, LabelSetEntry | ClassifierEntry] = {**LABEL_SETS, **CLASSIFIERS}
+"""Label sets and classifiers share the names of the style sheet's colours."""
+NAMES = ["ink", "faint", "tools", "published", *ENTRIES]
+COLOURS = {name: f"#{2 * ((number + 1) * 0x010101):06x}" for number, name in enumerate(NAMES)}
+"""What stands for a colour of the page's style sheet while matplotlib draws; the page replaces it, light or dark."""
 STYLE_SHEET = Path(__file__).with_name("colours.css")
 
-MARKERS = {
-    "random": "o",
-    "representatives": "s",
-    "active": "*",
-    "propagated": "^",
-    "propagated_near": "v",
-    "propagated_soft": "X",
-}
-MODELS = {"lr": "logistic regression", "ridge": "kernel ridge regression", "nn": "network", "ensemble": "ensemble"}
-FULL = "all"
 LOOKS = {
-    "ours": ("-", (("random", "o"), ("active", "*"), ("ensemble", "X"))),
-    "peer": ("-.", (("ridge", "D"), ("propagated_soft", "P"))),
+    "ours": ("-", (("random", "o"), ("active", "*"), ("propagated_soft", "X"))),
+    "peer": ("-.", (("tools", "D"), ("tools", "P"))),
     "study": (":", (("ink", "s"),)),
-    "elsewhere": (":", (("all", "v"), ("all", "^"), ("all", "<"))),
+    "elsewhere": (":", (("published", "v"), ("published", "^"), ("published", "<"))),
 }
 """How `budgets` draws each kind of curve: the line, then a colour and a marker for each; hollow where it is dotted."""
+SHAPES = "osD^vP*X<>"
+"""Markers of lines that share a colour."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
-    "text.color": COLOURS["--ink"],
-    "axes.labelcolor": COLOURS["--ink"],
-    "axes.edgecolor": COLOURS["--ink"],
+    "text.color": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["ink"],
+    "axes.edgecolor": COLOURS["ink"],
     "axes.facecolor": "none",
     "figure.facecolor": "none",
-    "xtick.color": COLOURS["--ink"],
-    "ytick.color": COLOURS["--ink"],
-    "grid.color": COLOURS["--faint"],
+    "xtick.color": COLOURS["ink"],
+    "ytick.color": COLOURS["ink"],
+    "grid.color": COLOURS["faint"],
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
@@ -78,9 +63,9 @@ def svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> 
     Parameters
     ----------
     name : str
-        Tells its ids from those of other charts.
+        Makes its ids differ from those of other charts.
     title, description : str
-        What who does not see it is told; `description` in full sentences.
+        The text alternative, for readers who do not see the chart; `description` in full sentences.
     draw : callable
         Makes the figure.
 
@@ -88,14 +73,14 @@ def svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> 
     -------
     str
     """
-    drawing = _drawn(name, title, description, draw, {variable: f"var({variable})" for variable in COLOURS})
+    drawing = _drawn(name, title, description, draw, {name: f"var(--{name})" for name in COLOURS})
     return re.sub(r' (width|height)="[\d.]+pt"', "", drawing, count=2)
 
 
 def picture(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
     """Draw a chart as an SVG file of its own, in the colours of the light page and on its background.
 
-    Not every viewer knows variables, nor which scheme the page around the file has.
+    A viewer of such a file may neither support variables nor know whether the page around it is light or dark.
 
     Parameters
     ----------
@@ -107,9 +92,9 @@ def picture(name: str, title: str, description: str, draw: Callable[[], Figure])
     str
     """
     light = STYLE_SHEET.read_text(encoding="utf-8").split("@media")[0]
-    colours = dict(re.findall(r"(--\w+): (#\w+)", light))
+    colours = dict(re.findall(r"--(\w+): (#\w+)", light)) | {key: entry.colour.light for key, entry in ENTRIES.items()}
     head, body = _drawn(name, title, description, draw, colours).split(">", 1)
-    return f'{head}><rect width="100%" height="100%" fill="{colours["--page"]}"/>{body}'
+    return f'{head}><rect width="100%" height="100%" fill="{colours["page"]}"/>{body}'
 
 
 def _drawn(name: str, title: str, description: str, draw: Callable[[], Figure], colours: dict[str, str]) -> str:
@@ -119,8 +104,8 @@ def _drawn(name: str, title: str, description: str, draw: Callable[[], Figure], 
     drawing = file.getvalue()
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing[drawing.index("<svg") :], flags=re.DOTALL)
     drawing = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", drawing)  # the same in every chart, and nothing refers to them
-    for variable, stand_in in COLOURS.items():
-        drawing = drawing.replace(stand_in, colours[variable])
+    for key, stand_in in COLOURS.items():
+        drawing = drawing.replace(stand_in, colours[key])
     labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
     attributes = f'<svg role="img" aria-labelledby="{name}-title" aria-describedby="{name}-desc" '
     head, body = drawing.split(">", 1)
@@ -128,13 +113,14 @@ def _drawn(name: str, title: str, description: str, draw: Callable[[], Figure], 
 
 
 def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
-    """Draw each published figure beside our mean and its spread.
+    """Draw each published figure beside our mean, with its standard deviation.
 
     Parameters
     ----------
     compared : DataFrame
         As from `experiments.results.compared`.
-    model : {"lr", "nn"}
+    model : str
+        A classifier of the registry.
 
     Returns
     -------
@@ -144,14 +130,14 @@ def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
     figure, axes = _figure(0.27 * len(rows) + 1.0)
     places = range(len(rows))
     shown = 100 * rows["published"].where(rows["published"] > 0.5)
-    axes.hlines(places, shown, 100 * rows["ours"], color=COLOURS["--faint"], linewidth=2)
-    axes.plot(shown, places, "o", markerfacecolor="none", markeredgecolor=COLOURS["--ink"], label="the study")
+    axes.hlines(places, shown, 100 * rows["ours"], color=COLOURS["faint"], linewidth=2)
+    axes.plot(shown, places, "o", markerfacecolor="none", markeredgecolor=COLOURS["ink"], label="the study")
     axes.errorbar(
         100 * rows["ours"],
         places,
-        xerr=100 * rows["spread"].fillna(0),
+        xerr=100 * rows["sd"].fillna(0),
         fmt="o",
-        color=COLOURS[f"--{model}"],
+        color=COLOURS[model],
         label="ours",
     )
     axes.set_yticks(places, _ticks(rows))
@@ -161,53 +147,57 @@ def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
     return figure
 
 
-def budgets(curves: pd.DataFrame) -> Figure:
-    """Draw test accuracy against labels bought: ours, the study's, and who else has figures.
+def budgets(curves: pd.DataFrame, wide: bool = False) -> Figure:
+    """Draw test accuracy against labels bought: ours, the study's, and others'.
 
     Parameters
     ----------
     curves : DataFrame
         As from `experiments.results.curves`.
+    wide : bool, default=False
+        Whether to fill a page's width rather than a phone's.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     figure, axes = _figure(5.6)
+    if wide:
+        figure.set_size_inches(2 * WIDTH, 5.2)
     for kind, (line, looks) in LOOKS.items():
         arms = curves[curves["kind"] == kind].groupby("name", sort=False)
         for (colour, marker), (name, arm) in zip(looks, arms, strict=False):
             axes.errorbar(
                 arm["labels"],
                 100 * arm["accuracy"],
-                yerr=100 * arm["spread"],
+                yerr=100 * arm["sd"],
                 linestyle=line,
                 marker=marker,
-                color=COLOURS[f"--{colour}"],
+                color=COLOURS[colour],
                 label=fill(name, 30),
                 **({"markerfacecolor": "none"} if line == ":" else {}),
             )
     for row in curves[curves["kind"] == FULL].itertuples():
         axes.axhline(
-            100 * row.accuracy, label=f"the study, {row.labels:,} labels", color=COLOURS["--ink"], linestyle="--"
+            100 * row.accuracy, label=f"the study, {row.labels:,} labels", color=COLOURS["ink"], linestyle="--"
         )
         axes.text(1.01, 100 * row.accuracy, row.name.split()[-1], transform=axes.get_yaxis_transform(), va="center")
     _budgets_along(axes, curves.loc[curves["kind"] == "ours", "labels"])
-    _legend(figure, 2)
+    _legend(figure, 4 if wide else 2)
     return figure
 
 
 def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, model: str, percentile: float) -> Figure:
-    """Draw test accuracy against labels bought, an arm a line, the study's figures as hollow markers.
+    """Draw test accuracy against labels bought, a line for each label set, the study's figures as hollow markers.
 
     Parameters
     ----------
     by_setting : DataFrame
         As from `experiments.results.by_setting`.
     published : DataFrame
-    model : {"lr", "nn"}
+    model : str
     percentile : float
-        Of the arm `propagated_near`.
+        Of `partially_propagated`.
 
     Returns
     -------
@@ -217,24 +207,24 @@ def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, m
     for rows, ours in ((published, False), (by_setting, True)):
         rows = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)]
         rows = rows[rows["percentile"].isna() | (rows["percentile"] == percentile)]
-        for label_set in MARKERS:
-            arm = rows[rows["label_set"] == label_set].sort_values("clusters")
-            _line(axes, arm["clusters"], arm, "accuracy", label_set, label_set, hollow=not ours)
-        for accuracy in rows.loc[rows["label_set"] == FULL, "accuracy"]:
-            style = {"color": COLOURS["--all"], "linestyle": "-" if ours else "--"}
+        for label_set, entry in LABEL_SETS.items():
+            arm = rows[(rows["label_set"] == label_set) & rows["clusters"].notna()].sort_values("clusters")
+            _line(axes, arm["clusters"], arm, "accuracy", label_set, entry.title, hollow=not ours)
+        for accuracy in rows.loc[(rows["label_set"] == FULL) & rows["clusters"].isna(), "accuracy"]:
+            style = {"color": COLOURS["all"], "linestyle": "-" if ours else "--"}
             axes.axhline(100 * accuracy, label="60,000 labels" if ours else None, **style)
     if model not in set(published["model"]):
-        for row in published[published["label_set"] == FULL].itertuples():
-            told = f"the study's {row.model.upper()}, 60,000 labels"
-            axes.axhline(100 * row.accuracy, label=told, color=COLOURS[f"--{row.model}"], linestyle="--")
-    drawn = (by_setting["model"] == model) & by_setting["label_set"].isin(list(MARKERS))
+        for row in published[(published["label_set"] == FULL) & published["clusters"].isna()].itertuples():
+            label = f"the study's {CLASSIFIERS[row.model].heading}, 60,000 labels"
+            axes.axhline(100 * row.accuracy, label=label, color=COLOURS[row.model], linestyle="--")
+    drawn = (by_setting["model"] == model) & by_setting["clusters"].notna()
     _budgets_along(axes, by_setting.loc[drawn, "clusters"])
     _legend(figure, 2)
     return figure
 
 
 def against_percentile(by_setting: pd.DataFrame, published: pd.DataFrame, clusters: int) -> Figure:
-    """Draw accuracy, purity and coverage of `propagated_near` against the percentile.
+    """Draw accuracy, purity and coverage of `partially_propagated` against the percentile.
 
     Parameters
     ----------
@@ -249,14 +239,14 @@ def against_percentile(by_setting: pd.DataFrame, published: pd.DataFrame, cluste
     """
     figure, (above, below) = _figure(5.4, 2, sharex=True)
     for rows, ours in ((published, False), (by_setting, True)):
-        rows = rows[(rows["label_set"] == "propagated_near") & (rows["clusters"] == clusters)]
-        for model in MODELS:
+        rows = rows[(rows["label_set"] == "partially_propagated") & (rows["clusters"] == clusters)]
+        for model, entry in CLASSIFIERS.items():
             arm = rows[(rows["model"] == model) & (rows["accuracy"] > 0.5)].sort_values("percentile")
-            _line(above, arm["percentile"], arm, "accuracy", model, MODELS[model], hollow=not ours)
-    arm = by_setting[(by_setting["label_set"] == "propagated_near") & (by_setting["clusters"] == clusters)]
+            _line(above, arm["percentile"], arm, "accuracy", model, entry.title, hollow=not ours)
+    arm = by_setting[(by_setting["label_set"] == "partially_propagated") & (by_setting["clusters"] == clusters)]
     arm = arm.drop_duplicates("percentile").sort_values("percentile")
-    for column, colour in (("purity", "propagated_near"), ("coverage", "random")):
-        _line(below, arm["percentile"], arm, column, colour, column)
+    for column, marker in (("purity", "s"), ("coverage", "D")):
+        _line(below, arm["percentile"], arm, column, "ink", column, marker=marker)
     above.set_ylabel("test accuracy, %")
     below.set_ylabel("share, %")
     below.set_xlabel("percentile")
@@ -266,7 +256,7 @@ def against_percentile(by_setting: pd.DataFrame, published: pd.DataFrame, cluste
 
 
 def purity_against_coverage(by_setting: pd.DataFrame) -> Figure:
-    """Draw the purity of each label set that spreads labels against its coverage.
+    """Draw the purity of propagated and partially propagated labels against their coverage.
 
     Parameters
     ----------
@@ -278,14 +268,15 @@ def purity_against_coverage(by_setting: pd.DataFrame) -> Figure:
     matplotlib.figure.Figure
     """
     figure, axes = _figure(3.7)
-    spread = by_setting[by_setting["label_set"].isin(["propagated", "propagated_near"])]
+    spread = by_setting[by_setting["label_set"].isin(["propagated", "partially_propagated"])]
     spread = spread.drop_duplicates(["label_set", "clusters", "percentile"]).sort_values("coverage")
-    for colour, (clusters, arm) in zip(("lr", "nn", "propagated", "all"), spread.groupby("clusters"), strict=False):
+    for marker, (clusters, arm) in zip(cycle(SHAPES), spread.groupby("clusters"), strict=False):
         axes.plot(
             100 * arm["coverage"],
             100 * arm["purity"],
-            "o-",
-            color=COLOURS[f"--{colour}"],
+            linestyle="-",
+            marker=marker,
+            color=COLOURS["partially_propagated"],
             label=f"{clusters:,.0f} labels",
         )
     axes.set_xlabel("coverage: share of the training images with a label, %")
@@ -310,9 +301,9 @@ def collapse_rates(collapses: pd.DataFrame) -> Figure:
     places = range(len(collapses))
     rate = 100 * collapses["rate"]
     whiskers = [rate - 100 * collapses["low"], 100 * collapses["high"] - rate]
-    axes.barh(places, rate, 0.6, color=COLOURS["--nn"])
-    axes.errorbar(rate, places, xerr=whiskers, fmt="none", ecolor=COLOURS["--ink"])
-    starts = ["dead: " if dead else "" for dead in collapses["dead"]]
+    axes.barh(places, rate, 0.6, color=COLOURS["nn"])
+    axes.errorbar(rate, places, xerr=whiskers, fmt="none", ecolor=COLOURS["ink"])
+    starts = ["near zero: " if dead else "" for dead in collapses["dead"]]
     axes.set_yticks(places, [start + name for start, name in zip(starts, _ticks(collapses), strict=True)])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
@@ -321,12 +312,12 @@ def collapse_rates(collapses: pd.DataFrame) -> Figure:
 
 
 def costs(costs: pd.DataFrame) -> Figure:
-    """Draw what each computation took.
+    """Draw the seconds of each computation.
 
     Parameters
     ----------
     costs : DataFrame
-        With `what`, `seconds` and `colour`, a name in COLOURS.
+        With `what`, `seconds` and `colour`, a key of COLOURS.
 
     Returns
     -------
@@ -345,12 +336,13 @@ def costs(costs: pd.DataFrame) -> Figure:
 
 def setting_name(row: Any) -> str:
     """Name a label set and the parameters that matter to it, from a row with both."""
-    told = [row.label_set.replace("_", " ")]
+    parts = [LABEL_SETS[row.label_set].title]
     if pd.notna(row.clusters):
-        told.append(f"{row.clusters:,.0f}")
+        own = "clusters" in LABEL_SETS[row.label_set].parameters
+        parts.append(f"{row.clusters:,.0f}" if own else f"distances to {row.clusters:,.0f} centroids")
     if pd.notna(row.percentile):
-        told.append(f"{_ordinal(row.percentile)} percentile")
-    return ", ".join(told)
+        parts.append(f"{_ordinal(row.percentile)} percentile")
+    return ", ".join(parts)
 
 
 def _ticks(rows: pd.DataFrame) -> list[str]:
@@ -377,19 +369,28 @@ def _budgets_along(axes: Axes, labels: Iterable[float]) -> None:
 
 
 def _line(
-    axes: Axes, x: Iterable[float], arm: pd.DataFrame, column: str, colour: str, label: str, hollow: bool = False
+    axes: Axes,
+    x: Iterable[float],
+    arm: pd.DataFrame,
+    column: str,
+    colour: str,
+    label: str,
+    *,
+    hollow: bool = False,
+    marker: str = "o",
 ) -> None:
-    paint, marker = COLOURS[f"--{colour}"], MARKERS.get(colour, "o")
+    """Draw a column against x, with its standard deviation, in the colour and marker of a label set or classifier."""
+    paint, marker = COLOURS[colour], LABEL_SETS[colour].marker if colour in LABEL_SETS else marker
     x, y = [float(one) for one in x], 100 * arm[column].astype(float)
     if hollow:
         axes.plot(x, y, marker=marker, linestyle=":", color=paint, markerfacecolor="none")
     elif len(y):
-        spread = 100 * arm[f"{column}_spread"].astype(float).fillna(0)
-        axes.errorbar(x, y, yerr=spread, marker=marker, color=paint, label=label.replace("_", " "))
+        sd = 100 * arm[f"{column}_sd"].astype(float).fillna(0)
+        axes.errorbar(x, y, yerr=sd, marker=marker, color=paint, label=label)
 
 
 def _legend(figure: Figure, columns: int) -> None:
-    found = {
+    handles = {
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, fontsize=9)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=columns, fontsize=9)

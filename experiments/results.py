@@ -1,8 +1,13 @@
-"""Every run there is as one tidy table, and what follows from it: a row for each run, label set and model."""
+"""All runs as one tidy table, a row for each run, label set and model, and the comparisons made from it.
+
+The columns are the parameters of params.yaml by their dotted names, apart from label_sets, and COLUMNS. A run whose
+other parameters equal those of today's params.yaml, whatever its seed, clusters and percentile, is a default run.
+"""
 
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,14 +17,13 @@ from ruamel.yaml import YAML
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from stages import params
+from stages.registry import CLASSIFIERS, LABEL_SETS
+
 COLUMNS = {
     "run": "the experiment's name, or HEAD for what was committed then",
-    "seed": "a parameter",
-    "clusters": "a parameter: k-means clusters, and the label budget",
-    "percentile": "a parameter",
-    "other_parameters": "those that differ from params.yaml, apart from label_sets, or `default`",
     "label_set": "which labels the model was trained on",
-    "model": "lr: logistic regression, ridge: kernel ridge regression, nn: network, ensemble: of the last two",
+    "model": "the classifier, by its name in stages/registry.py",
     "accuracy": "share of the test images that are right",
     "macro_f1": "on the test images",
     "calibration_error": "of the probabilities, on the test images",
@@ -28,7 +32,7 @@ COLUMNS = {
     "coverage": "share of the training images that it labels",
     "bought": "labels paid for",
     "rows": "training images with a label",
-    "collapsed": "whether the network answers one class for every image",
+    "collapsed": "whether the network predicts one class for every image",
     "collapsed_starts": "initialisations that ended so",
     "seconds": "that the training took when it ran",
     "peak_memory_gib": "of the training",
@@ -37,35 +41,39 @@ COLUMNS = {
     "cluster_purity": "share of images with the most frequent label of their cluster",
     "distinct_nearest": "images that are nearest, of all images, to some centroid",
 }
-"""The columns of metrics/results.csv."""
+"""The columns of metrics/results.csv besides the parameters."""
 
-SETTING = ["seed", "clusters", "percentile", "other_parameters"]
-KEY = [*SETTING, "label_set", "model"]
-"""Tells a row from every other."""
-
-MATTERS = {
-    "all": [],
-    "random": ["clusters"],
-    "representatives": ["clusters"],
-    "active": ["clusters"],
-    "propagated": ["clusters"],
-    "propagated_near": ["clusters", "percentile"],
-    "propagated_soft": ["clusters"],
-    "distances": ["clusters"],
-}
-"""Which parameters a label set depends on, besides the seed."""
+SWEPT = ["seed", "clusters", "percentile"]
+"""Parameters that default runs differ in."""
 
 OURS = {
     ("ridge", "random"): "ours: ridge, random labels",
     ("ridge", "active"): "ours: ridge, active labels",
     ("ensemble", "propagated_soft"): "ours: ridge and its student, active labels",
 }
-"""What `curves` shows of ours, a model and its label set."""
+"""The models and label sets of ours that `curves` has."""
 OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
-"""Contenders of `benchmarks.peers` that are no others'."""
+"""Contenders of `benchmarks.peers` that are ours."""
 
 DEAD = (40, 60)
-"""Seeds, of 1 to 150, from which the study's network starts with its single channel next to zero for every image."""
+"""Seeds, of 1 to 150, with which the study's network starts with its single channel near zero for every image."""
+
+
+def recorded_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    """Give the parameters that results.csv has a column for, from the content of a params.yaml; lists as JSON."""
+    flat = pd.json_normalize(values).iloc[0].to_dict()
+    kept = {k: v for k, v in flat.items() if not k.startswith("label_sets.") and k != "data.directory"}
+    return {k: json.dumps(v) if isinstance(v, list) else v for k, v in kept.items()}
+
+
+def defaults() -> dict[str, Any]:
+    """Give the recorded parameters of today's params.yaml."""
+    return recorded_parameters(params.load().model_dump())
+
+
+def key() -> list[str]:
+    """Name the columns that tell a row from every other."""
+    return [*defaults(), "label_set", "model"]
 
 
 def collect() -> pd.DataFrame:
@@ -74,26 +82,23 @@ def collect() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With COLUMNS. Where two runs have the same parameters, the one of the newer commit counts.
+        With a column for each parameter, and COLUMNS. Of two runs with the same parameters, that of the newer commit
+        counts.
     """
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    defaults: dict[str, Any] | None = None
+    rows: list[dict[str, Any]] = []
     for name, revision in tqdm(_runs(), desc="reading runs", disable=None):
         run = dvc.api.DVCFileSystem(rev=revision)
-        parameters = flat(YAML(typ="safe", pure=True).load(run.read_text("params.yaml")))
-        defaults = defaults or parameters
-        metrics = json.loads(run.read_text("metrics/metrics.json"))
-        for row in rows_of(name, parameters, defaults, metrics, _costs(run)):
-            rows.setdefault(tuple(row[key] for key in KEY), row)
-    return _sorted(pd.DataFrame(rows.values(), columns=list(COLUMNS)))
+        parameters = recorded_parameters(YAML(typ="safe", pure=True).load(run.read_text("params.yaml")))
+        rows += rows_of(name, parameters, json.loads(run.read_text("metrics/metrics.json")), _costs(run))
+    return _sorted(pd.DataFrame(rows).reindex(columns=_columns()).drop_duplicates(key()))
 
 
-def merged(found: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
-    """Put the rows found here in the place of those recorded with the same KEY; all other recorded rows stay.
+def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
+    """Replace recorded rows by new ones of the same parameters, label set and model; all other recorded rows stay.
 
     Parameters
     ----------
-    found : DataFrame
+    new : DataFrame
         As from `collect`.
     recorded : DataFrame
         The same of an earlier time, perhaps of another machine.
@@ -101,21 +106,26 @@ def merged(found: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With the columns of `found`, sorted as `collect` does.
+        With the columns of `new`, sorted as `collect` does.
     """
-    # What is missing in all of a column makes it one of objects, which would no longer be written as numbers.
-    both = pd.concat([found, recorded]).infer_objects()
-    return _sorted(both.drop_duplicates(KEY)[list(found.columns)])
+    # A column without any value has objects for its type, which would no longer be written as numbers.
+    both = pd.concat([new, recorded]).infer_objects()
+    return _sorted(both.drop_duplicates(key())[list(new.columns)])
+
+
+def _columns() -> list[str]:
+    run, *others = COLUMNS
+    return [run, *defaults(), *others]
 
 
 def _sorted(results: pd.DataFrame) -> pd.DataFrame:
-    return results.sort_values(
-        ["model", "label_set", "other_parameters", "clusters", "percentile", "seed"], kind="stable", ignore_index=True
-    )
+    others = [name for name in defaults() if name not in SWEPT]
+    order = ["model", "label_set", *others, "clusters", "percentile", "seed"]
+    return results.sort_values(order, kind="stable", ignore_index=True)
 
 
 def _runs() -> list[tuple[str, str]]:
-    """Name and revision of the committed run and of every finished experiment, newest commit first."""
+    """List name and revision of the committed run and of every finished experiment, newest commit first."""
     experiments = [
         (shown["Experiment"], shown["rev"])
         for shown in dvc.api.exp_show(num=-1)
@@ -125,66 +135,63 @@ def _runs() -> list[tuple[str, str]]:
 
 
 def _costs(run: dvc.api.DVCFileSystem) -> dict[str, dict[str, float]]:
-    """Read what each training cost; a run of another machine, or of long ago, has left it out of this cache."""
-    found = {}
+    """Read what each training cost; for a run of another machine, or of long ago, it may not be in this cache."""
+    costs = {}
     for path in run.find("data/costs"):
         with suppress(FileNotFoundError):
-            found[PurePosixPath(path).stem] = json.loads(run.read_text(path))
-    return found
+            costs[PurePosixPath(path).stem] = json.loads(run.read_text(path))
+    return costs
 
 
 def rows_of(
-    name: str,
-    parameters: dict[str, Any],
-    defaults: dict[str, Any],
-    metrics: dict[str, Any],
-    costs: dict[str, dict[str, float]],
+    name: str, parameters: dict[str, Any], metrics: dict[str, Any], costs: dict[str, dict[str, float]]
 ) -> Iterator[dict[str, Any]]:
-    """Give the rows of one run."""
-    others = [
-        f"{key}={value}"
-        for key, value in parameters.items()
-        if key not in SETTING and not key.startswith("label_sets.") and key in defaults and value != defaults[key]
-    ]
+    """Make the rows of one run."""
     kmeans = metrics["kmeans"]
     run = {
         "run": name,
-        **{key: parameters[key] for key in ("seed", "clusters", "percentile")},
-        "other_parameters": " ".join(others) or "default",
+        **parameters,
         "kmeans_seconds": costs.get("kmeans", {}).get("seconds"),
         "inertia": kmeans["inertia"],
         "cluster_purity": kmeans["purity"],
-        "distinct_nearest": kmeans.get("distinct_nearest"),
+        "distinct_nearest": kmeans["distinct_nearest"],
     }
-    for model in metrics.keys() - {"kmeans", "label_sets"}:
+    for model in metrics.keys() & CLASSIFIERS.keys():
         for label_set, scores in metrics[model].items():
             facts = metrics["label_sets"][label_set] | scores | costs.get(f"{model}_{label_set}", {})
             yield run | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Put nested values under dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+@cache
+def depends_on(model: str, label_set: str) -> tuple[str, ...]:
+    """Name those of clusters and percentile that a model on a label set depends on."""
+    named = {*LABEL_SETS[label_set].parameters, *CLASSIFIERS[model].parameters}
+    return tuple(name for name in SWEPT if name in named)
 
 
 def arms(results: pd.DataFrame) -> pd.DataFrame:
-    """Keep one row for each model that was trained: runs share those that their difference does not touch.
+    """Keep one row for each model that was trained: runs share the models that they do not differ in.
 
-    Parameters that do not matter to a label set are missing values in its rows.
+    Clusters and percentile are missing values where a model does not depend on them.
     """
     arms = results.astype({"clusters": "Float64", "percentile": "Float64"})
     for column in ("clusters", "percentile"):
-        arms.loc[~arms["label_set"].map(lambda name, column=column: column in MATTERS[name]), column] = pd.NA
-    return arms.drop_duplicates(KEY, ignore_index=True)
+        matters = [column in depends_on(row.model, row.label_set) for row in arms.itertuples()]
+        arms[column] = arms[column].where(pd.Series(matters, index=arms.index))
+    return arms.drop_duplicates(key(), ignore_index=True)
 
 
-def default_arms(results: pd.DataFrame) -> pd.DataFrame:
-    """Keep the `arms` of runs with the parameters of params.yaml."""
-    found = arms(results)
-    return found[found["other_parameters"] == "default"]
+def with_parameters(results: pd.DataFrame, **changes: Any) -> pd.DataFrame:
+    """Keep the rows whose parameters are today's defaults but for these changes, `network__steps` for network.steps.
+
+    Seed, clusters and percentile may have any value.
+    """
+    wanted = defaults() | {name.replace("__", "."): value for name, value in changes.items()}
+    same = pd.Series(True, index=results.index)
+    for name, value in wanted.items():
+        if name not in SWEPT or name in changes:
+            same &= results[name] == value
+    return results[same]
 
 
 def by_setting(results: pd.DataFrame) -> pd.DataFrame:
@@ -194,12 +201,12 @@ def by_setting(results: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row for each model, label set, clusters and percentile: `seeds`, then `accuracy`, `purity` and `coverage`,
-        each with `…_spread`, the standard deviation over the seeds; `seconds`, the median.
+        each with `…_sd`, the standard deviation over the seeds; `seconds`, the median.
     """
-    groups = default_arms(results).groupby(["model", "label_set", "clusters", "percentile"], dropna=False)
+    groups = with_parameters(arms(results)).groupby(["model", "label_set", "clusters", "percentile"], dropna=False)
     named: dict[str, tuple[str, str]] = {}
     for column in ("accuracy", "purity", "coverage"):
-        named |= {column: (column, "mean"), f"{column}_spread": (column, "std")}
+        named |= {column: (column, "mean"), f"{column}_sd": (column, "std")}
     return groups.agg(
         seeds=("seed", "nunique"),
         bought=("bought", "first"),
@@ -222,13 +229,13 @@ def compared(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows of `published`, its accuracy under that name, and `ours`, `spread`, `seeds`, `difference`; missing
+        The rows of `published`, its accuracy under that name, and `ours`, `sd`, `seeds`, `difference`; missing
         values where nothing was run.
     """
     keys = ["model", "label_set", "clusters", "percentile"]
-    ours = by_setting(results).rename(columns={"accuracy": "ours", "accuracy_spread": "spread"})
+    ours = by_setting(results).rename(columns={"accuracy": "ours", "accuracy_sd": "sd"})
     both = published.rename(columns={"accuracy": "published"}).astype({"clusters": "Float64", "percentile": "Float64"})
-    both = both.merge(ours[[*keys, "ours", "spread", "seeds"]], on=keys, how="left")
+    both = both.merge(ours[[*keys, "ours", "sd", "seeds"]], on=keys, how="left")
     return both.assign(difference=both["ours"] - both["published"])
 
 
@@ -238,10 +245,10 @@ def paired(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each label set that is bought, clusters and model: mean `accuracy` with `accuracy_spread`, mean of
-        `random`, `difference` and its `spread`, the standard deviation over `seeds`.
+        A row for each label set that is bought, clusters and model: mean `accuracy` with `accuracy_sd`, mean of
+        `random`, `difference` and its `sd`, the standard deviation over `seeds`.
     """
-    default = default_arms(results)
+    default = with_parameters(arms(results))
     chosen = default[default["label_set"].isin(["representatives", "active"])]
     return _differences(chosen, default[default["label_set"] == "random"], ["seed", "clusters", "model"], "random")
 
@@ -254,7 +261,7 @@ def student_paired(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         As from `paired`, with the mean of `ridge` instead of `random`.
     """
-    default = default_arms(results)
+    default = with_parameters(arms(results))
     both = default[(default["model"] == "ensemble") & (default["label_set"] == "propagated_soft")]
     alone = default[(default["model"] == "ridge") & (default["label_set"] == "active")]
     return _differences(both, alone, ["seed", "clusters"], "ridge")
@@ -268,10 +275,10 @@ def _differences(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str],
         .agg(
             seeds=("seed", "nunique"),
             accuracy=("accuracy", "mean"),
-            accuracy_spread=("accuracy", "std"),
+            accuracy_sd=("accuracy", "std"),
             **{name: (name, "mean")},
             difference=("difference", "mean"),
-            spread=("difference", "std"),
+            sd=("difference", "std"),
         )
         .reset_index()
     )
@@ -279,12 +286,12 @@ def _differences(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str],
 
 def study_best(published: pd.DataFrame) -> pd.Series:
     """Give the study's best accuracy with each number of labels; distances to centroids take all labels."""
-    few = published[published["clusters"].notna() & (published["label_set"] != "distances")]
+    few = published[published["clusters"].notna() & (published["label_set"] != "all")]
     return few.groupby("clusters")["accuracy"].max()
 
 
 def best_peers(measured: list[dict[str, Any]]) -> pd.DataFrame:
-    """Keep the best that learns from random labels and the best that chooses them, each on its better features.
+    """Keep the best contender on random labels and the best that chooses them, each on its better features.
 
     Parameters
     ----------
@@ -294,22 +301,22 @@ def best_peers(measured: list[dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each of the two and number of labels: `name`, `labels`, `accuracy` and `spread`; none if none was
+        A row for each of the two and number of labels: `name`, `labels`, `accuracy` and `sd`; none if none was
         measured.
     """
     peers = pd.DataFrame(
         [
             {
-                "name": f"measured: {row['contender']}, {row['features']}",
+                "name": f"measured: {row['contender']}, {row['features'].replace('hog', 'HOG')}",
                 "random": row["contender"].endswith(", random"),
                 "labels": row["budget"],
                 "accuracy": row["accuracy"]["mean"],
-                "spread": row["accuracy"]["spread"],
+                "sd": row["accuracy"]["sd"],
             }
             for row in measured
             if row["contender"] not in OURS_AMONG_PEERS
         ],
-        columns=["name", "random", "labels", "accuracy", "spread"],
+        columns=["name", "random", "labels", "accuracy", "sd"],
     )
     means = peers.groupby(["random", "name"])["accuracy"].mean().sort_values()
     best = [name for _, name in means.groupby("random").tail(1).index]
@@ -319,7 +326,7 @@ def best_peers(measured: list[dict[str, Any]]) -> pd.DataFrame:
 def curves(
     settings: pd.DataFrame, published: pd.DataFrame, elsewhere: pd.DataFrame, peers: pd.DataFrame
 ) -> pd.DataFrame:
-    """Put together what so many labels buy, with us and with others.
+    """Collect accuracies against the number of labels: ours, the study's and others'.
 
     Parameters
     ----------
@@ -328,7 +335,7 @@ def curves(
     published : DataFrame
         The study's figures.
     elsewhere : DataFrame
-        Figures that others published, with `method`, `labels`, `accuracy` and `spread`.
+        Figures that others published, with `method`, `labels`, `accuracy` and `sd`.
     peers : DataFrame
         As from `best_peers`.
 
@@ -336,15 +343,15 @@ def curves(
     -------
     DataFrame
         A row for each point of a curve: `kind`, which is ours, peer, study, all (the study's with all labels) or
-        elsewhere, `name`, `labels`, `accuracy` and `spread`.
+        elsewhere, `name`, `labels`, `accuracy` and `sd`.
     """
     ours = [
         settings[(settings["model"] == model) & (settings["label_set"] == label_set)]
-        .rename(columns={"clusters": "labels", "accuracy_spread": "spread"})
+        .rename(columns={"clusters": "labels", "accuracy_sd": "sd"})
         .assign(kind="ours", name=name)
         for (model, label_set), name in OURS.items()
     ]
-    full = published[published["label_set"] == "all"]
+    full = published[(published["label_set"] == "all") & published["clusters"].isna()]
     parts = [
         *ours,
         peers.assign(kind="peer"),
@@ -352,12 +359,12 @@ def curves(
         full.assign(kind="all", name="the study's " + full["model"].str.upper(), labels=60_000),
         elsewhere.assign(kind="elsewhere", name="published: " + elsewhere["method"]),
     ]
-    columns = {"kind": str, "name": str, "labels": int, "accuracy": float, "spread": float}
+    columns = {"kind": str, "name": str, "labels": int, "accuracy": float, "sd": float}
     return pd.concat([part.reindex(columns=list(columns)).astype(columns) for part in parts], ignore_index=True)
 
 
 def collapses(results: pd.DataFrame) -> pd.DataFrame:
-    """Count how often the study's layers ended in one answer, when they had one try.
+    """Count how often the study's network collapsed to a constant prediction, when it had one start.
 
     Returns
     -------
@@ -367,9 +374,7 @@ def collapses(results: pd.DataFrame) -> pd.DataFrame:
     """
     trained = arms(results)
     study = trained[
-        trained["other_parameters"].str.contains("network.architecture=study")
-        & trained["other_parameters"].str.contains("network.restarts=0")
-        & (trained["model"] == "nn")
+        (trained["network.architecture"] == "study") & (trained["network.restarts"] == 0) & (trained["model"] == "nn")
     ]
     counted = (
         study.astype({"collapsed": bool})

@@ -51,10 +51,10 @@ def settings(grids: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
 
 
 def experiment(setting: dict[str, Any]) -> str:
-    """A name that DVC accepts, the same for the same setting: what a person looks for, and a digest of the rest."""
+    """Make a name that DVC accepts, the same for the same setting: the main parameters, and a digest of all."""
     digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:8]
-    told = "-".join(f"{key}{setting[key]}" for key in ("clusters", "percentile", "seed") if key in setting)
-    return f"{told}-{digest}".replace(".", "_").lstrip("-")
+    readable = "-".join(f"{key}{setting[key]}" for key in ("clusters", "percentile", "seed") if key in setting)
+    return f"{readable}-{digest}".replace(".", "_").lstrip("-")
 
 
 def overrides(setting: dict[str, Any]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Choosing, spreading and using few labels: the methods, on arrays, without the pipeline."""
+"""Choose, spread and use few labels: the methods, on arrays, without the pipeline."""

@@ -1,15 +1,15 @@
-"""The one currency of the pipeline: every way of spending a budget ends in a label set, every trainer starts there."""
+"""Label sets: what every way of spending a budget ends in, and what every training starts from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Training images, by row, with a label each.
+    """Rows of the training images, with a label each.
 
     Attributes
     ----------
@@ -19,21 +19,24 @@ class LabelSet:
         The label of each row, bought or inferred.
     bought : ndarray of bool, shape (m,)
         Whether the label was paid for (True) or inferred from labels that were (False).
-    centroids : ndarray of float32, shape (k, d), or None
-        If given, a classifier sees each image as its k distances to these points in place of its d pixels.
-    probabilities : ndarray of float32, shape (m, classes), or None
-        If given, how likely each class is for each row; the labels are the likeliest.
+    probabilities : ndarray of float32, shape (m, n_classes), or None
+        Soft labels: the probability of each class for each row; `labels` are then the likeliest.
 
     Raises
     ------
     ValueError
         If the arrays differ in length or type, or the rows are not ascending.
+
+    Examples
+    --------
+    >>> label_set = LabelSet.from_bought([7, 2], [1, 0])
+    >>> label_set.rows, label_set.labels
+    (array([2, 7]), array([0, 1], dtype=uint8))
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.uint8]
     bought: NDArray[np.bool_]
-    centroids: NDArray[np.float32] | None = None
     probabilities: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +48,25 @@ class LabelSet:
             raise ValueError("rows are not distinct and ascending")
         if self.probabilities is not None and len(self.probabilities) != len(self.rows):
             raise ValueError(f"{len(self.probabilities)} rows of probabilities for {len(self.rows)} labels")
+
+    @classmethod
+    def from_bought(cls, rows: ArrayLike, labels: ArrayLike) -> Self:
+        """Make a label set of bought labels, in whatever order they were bought.
+
+        Parameters
+        ----------
+        rows : array-like of int, shape (m,)
+            Distinct.
+        labels : array-like of int, shape (m,)
+            The label of each row, 0 to 255.
+
+        Returns
+        -------
+        LabelSet
+        """
+        every = np.asarray(rows, np.int64)
+        order = np.argsort(every)
+        return cls(every[order], np.asarray(labels, np.uint8)[order], np.ones(len(every), bool))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -1,4 +1,4 @@
-"""Pictures of what the labels were spent on and what they bought. Each function gives a matplotlib Figure."""
+"""Figures for a person to look at: grids of labelled images, and the accuracy of each classifier as bars."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 COLUMNS = 12
 """Images in one row of a grid."""
 
-COLOURS = {"lr": "#3b6fb6", "nn": "#d9822b", "ridge": "#2e8b6f", "ensemble": "#8a4fa3"}
-NAMES = {"lr": "logistic regression", "nn": "network", "ridge": "kernel ridge regression", "ensemble": "ensemble"}
-
 
 def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -> Figure:
-    """Draw images with a caption each.
+    """Draw a grid of images, each with a caption.
 
     Parameters
     ----------
@@ -26,31 +23,44 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> len(image_grid(np.zeros((13, 8, 8), np.uint8), ["cat"] * 13, "Cats").axes)
+    24
     """
     rows = max(1, ceil(len(images) / COLUMNS))
-    figure = Figure(figsize=(COLUMNS, 1.3 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * rows + 0.6), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, image, caption in zip(axes, images, captions, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(caption, fontsize=7)
+        axis.set_title(caption, fontsize=8)
     return figure
 
 
-def accuracy_bars(accuracies: Mapping[str, Mapping[str, float]], title: str) -> Figure:
-    """Draw the test accuracy of each classifier on each label set.
+def accuracy_bars(accuracies: Mapping[str, Mapping[str, float]], colours: Mapping[str, str], title: str) -> Figure:
+    """Draw the test accuracy of each classifier on each label set as bars.
 
     Parameters
     ----------
     accuracies : mapping of str to mapping of str to float
-        `accuracies["lr"]["random"]` is a fraction.
+        `accuracies["network"]["random"]` is a fraction.
+    colours : mapping of str to str
+        A colour for each classifier.
     title : str
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = accuracy_bars({"network": {"random": 0.8, "all": 0.9}}, {"network": "black"}, "Few labels")
+    >>> [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    ['random', 'all']
     """
     label_sets = list(dict.fromkeys(name for by_label_set in accuracies.values() for name in by_label_set))
     figure = Figure(figsize=(9, 1.2 + 0.6 * len(label_sets)), layout="constrained")
@@ -59,7 +69,7 @@ def accuracy_bars(accuracies: Mapping[str, Mapping[str, float]], title: str) -> 
     for place, (classifier, by_label_set) in enumerate(accuracies.items()):
         where = [label_sets.index(name) + (place - (len(accuracies) - 1) / 2) * height for name in by_label_set]
         values = [100 * value for value in by_label_set.values()]
-        bars = axis.barh(where, values, height, color=COLOURS[classifier], label=NAMES[classifier])
+        bars = axis.barh(where, values, height, color=colours[classifier], label=classifier)
         axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
     axis.set_yticks(range(len(label_sets)), label_sets)
     axis.invert_yaxis()

@@ -1,4 +1,4 @@
-"""What a label set or a classifier is worth, once the true labels may be looked at."""
+"""Scores of label sets, classifiers and clusters by the true labels: purity, coverage, accuracy, calibration."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from sklearn.metrics import accuracy_score, f1_score, pairwise_distances_argmin,
 from fewlabels.label_set import LabelSet
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.95, 0.99)
-"""Where to look at how the purity of soft labels rises and their coverage falls."""
+"""Confidences above which the purity and coverage of soft labels are computed."""
 
 
 def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, Any]:
-    """Judge a label set.
+    """Compute the purity and coverage of a label set.
 
     Parameters
     ----------
@@ -26,12 +26,18 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     dict
         `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right; `coverage`:
         share of the training images that it gives a label. If it has probabilities: `calibration_error` of those, and
-        for each confidence of CONFIDENCES `purity_above` it with the `coverage_above` it, bought labels left out.
+        for each confidence of CONFIDENCES `purity_above` it with the `coverage_above` it, bought labels left out. A
+        purity of no labels is None.
+
+    Examples
+    --------
+    >>> label_set_scores(LabelSet.from_bought([0, 2], [1, 1]), np.array([1, 0, 0, 0]))
+    {'bought': 2, 'rows': 2, 'purity': 0.5, 'coverage': 0.5}
     """
     scores: dict[str, Any] = {
         "bought": int(label_set.bought.sum()),
         "rows": len(label_set),
-        "purity": accuracy_score(true_labels[label_set.rows], label_set.labels),
+        "purity": _mean(label_set.labels == true_labels[label_set.rows]),
         "coverage": len(label_set) / len(true_labels),
     }
     if label_set.probabilities is None:
@@ -41,21 +47,25 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     right, confidence = label_set.labels[inferred] == truth, probabilities.max(axis=1, initial=0)
     scores["calibration_error"] = calibration_error(truth, probabilities)
     above = {f"{least:g}": confidence >= least for least in CONFIDENCES}
-    scores["purity_above"] = {least: float(right[sure].mean()) if sure.any() else 1.0 for least, sure in above.items()}
+    scores["purity_above"] = {least: _mean(right[sure]) for least, sure in above.items()}
     scores["coverage_above"] = {least: float(sure.sum() / len(true_labels)) for least, sure in above.items()}
     return scores
+
+
+def _mean(right: NDArray[np.bool_]) -> float | None:
+    return float(right.mean()) if len(right) else None
 
 
 def classifier_scores(
     true_labels: NDArray[np.uint8], probabilities: NDArray[np.float32], classes: list[str]
 ) -> dict[str, float | dict[str, float]]:
-    """Judge a classifier by its predictions.
+    """Compute the accuracy, macro F1, calibration error and recall of a classifier's predictions.
 
     Parameters
     ----------
     true_labels : ndarray of uint8, shape (n,)
-    probabilities : ndarray of float32, shape (n, classes)
-        The highest in a row is the answer.
+    probabilities : ndarray of float32, shape (n, n_classes)
+        The highest in a row is the predicted class.
     classes : list of str
         What the labels 0, 1, 2 … stand for.
 
@@ -63,6 +73,12 @@ def classifier_scores(
     -------
     dict
         `accuracy`, `macro_f1`, `calibration_error`, and `recall` for each class by name; all between 0 and 1.
+
+    Examples
+    --------
+    >>> scores = classifier_scores(np.array([0, 1]), np.array([[0.9, 0.1], [0.6, 0.4]]), ["cat", "dog"])
+    >>> scores["accuracy"], scores["recall"]
+    (0.5, {'cat': 1.0, 'dog': 0.0})
     """
     labels = np.arange(len(classes))
     predicted = probabilities.argmax(axis=1)
@@ -76,21 +92,26 @@ def classifier_scores(
 
 
 def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.float32], bins: int = 15) -> float:
-    """Compute by how much the confidence of answers differs from the share of them that is right.
+    """Compute the expected calibration error: by how much confidence differs from accuracy.
 
-    The expected calibration error of C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
     Parameters
     ----------
     true_labels : ndarray of uint8, shape (n,)
-    probabilities : ndarray of float32, shape (n, classes)
+    probabilities : ndarray of float32, shape (n, n_classes)
     bins : int, default=15
-        Of equal width; answers in a bin are compared together.
+        Of equal width; the predictions in a bin are compared together.
 
     Returns
     -------
     float
-        Between 0 and 1: the mean difference over all answers.
+        Between 0 and 1: the mean difference over all predictions.
+
+    Examples
+    --------
+    >>> round(calibration_error(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])), 3)
+    0.4
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     excess = confidence - (probabilities.argmax(axis=1) == true_labels)
@@ -99,10 +120,10 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
 
 
 def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:
-    """Compute the share of images whose label is the most frequent one of their cluster.
+    """Compute the purity of clusters: the share of images whose label is the most frequent one of their cluster.
 
-    It bounds what labelling one image in each cluster can give. Manning, Raghavan and Schütze, "Introduction to
-    Information Retrieval", 2008, section 16.3.
+    It is an upper bound of the purity that one label for each cluster can reach. Manning, Raghavan and Schütze,
+    "Introduction to Information Retrieval", 2008, section 16.3.
 
     Parameters
     ----------
@@ -112,6 +133,11 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> cluster_purity(np.array([0, 0, 0, 1]), np.array([5, 5, 2, 2]))
+    0.75
     """
     counts = np.zeros((assignments.max() + 1, int(true_labels.max()) + 1), np.int64)
     np.add.at(counts, (assignments, true_labels), 1)
@@ -132,5 +158,10 @@ def distinct_nearest(images: NDArray[np.float32], centroids: NDArray[np.float32]
     -------
     int
         Between 1 and k.
+
+    Examples
+    --------
+    >>> distinct_nearest(np.array([[0.0], [9.0]]), np.array([[1.0], [2.0]]))
+    1
     """
     return len(np.unique(pairwise_distances_argmin(centroids, images)))

@@ -1,9 +1,9 @@
-"""Compiled loops, and one kind of thread to run them on all cores.
+"""Run compiled loops and matrix products on all cores, from one pool of threads.
 
-numpy's matrix products and numba's parallel loops each keep threads of their own, which spin for a while after their
-work is done: alternate between them, and the cores are busy waiting. So matrix products run on one core each, compiled
-loops release the interpreter lock, and Python's own threads share out chunks of rows. What is computed for a chunk
-does not depend on how many threads there are.
+numpy's matrix products and numba's parallel loops each keep threads of their own, which wait actively for a while
+after their work is done: a program that alternates between them keeps its cores busy with waiting. So matrix products
+run on one core each, compiled loops release Python's interpreter lock, and Python's own threads work on chunks of rows.
+What is computed for a chunk does not depend on how many threads there are.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,33 +18,57 @@ from threadpoolctl import ThreadpoolController
 Result = TypeVar("Result")
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"arcp", "contract", "nnan", "nsz", "reassoc"})
-"""Compile a loop, keep it on disk, let sums be taken in any order. Infinity keeps its meaning."""
+"""Compile a loop and cache the result on disk; sums may be reordered, but comparisons with infinity stay exact."""
 
 
-def in_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterator[Result]:
-    """Call `work` for consecutive slices of at most `chunk` of the `rows`, several at a time.
+def map_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterator[Result]:
+    """Call a function for consecutive slices of rows, several at a time.
 
     Parameters
     ----------
     work : callable
         Takes a slice.
-    rows, chunk : int
+    rows : int
+        How many there are.
+    chunk : int
+        Rows in a slice at most.
 
     Yields
     ------
     Whatever `work` returns, in the order of the slices.
+
+    Examples
+    --------
+    >>> list(map_chunks(lambda rows: (rows.start, rows.stop), rows=5, chunk=2))
+    [(0, 2), (2, 4), (4, 5)]
     """
     slices = [slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk)]
-    with _pools().limit(limits=1, user_api="blas"), ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(numba.get_num_threads()) as pool:
         yield from pool.map(work, slices)
 
 
-def each(work: Callable[[slice], None], rows: int, chunk: int) -> None:
-    """Call `work` for all slices, as `in_chunks` does, for what it writes."""
-    for _ in in_chunks(work, rows, chunk):
+def for_each_chunk(work: Callable[[slice], None], rows: int, chunk: int) -> None:
+    """Call a function for all slices, as `map_chunks` does, for what it writes.
+
+    Parameters
+    ----------
+    work, rows, chunk
+        As for `map_chunks`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = np.empty(3)
+    >>> def fill(rows):
+    ...     squares[rows] = np.arange(3)[rows] ** 2
+    >>> for_each_chunk(fill, rows=3, chunk=2)
+    >>> squares
+    array([0., 1., 4.])
+    """
+    for _ in map_chunks(work, rows, chunk):
         pass
 
 
 @cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()  # searches the process for libraries: milliseconds
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()  # looks for the libraries in the process, which takes milliseconds

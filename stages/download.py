@@ -25,9 +25,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
-from fewlabels import idx
-from stages import params
-from stages.files import written
+from stages import idx, params
+from stages.files import atomic_write
 
 RAW = Path("data/raw")
 
@@ -85,7 +84,7 @@ def main() -> None:
     named = [] if data.directory is None else [Path(data.directory).expanduser()]
 
     with ExitStack() as all_or_none:
-        missing = {name: all_or_none.enter_context(written(RAW / name)) for name in FASHION_MNIST}
+        missing = {name: all_or_none.enter_context(atomic_write(RAW / name)) for name in FASHION_MNIST}
         for source in [*named, *(SOURCES if data.verify else ())]:
             try:
                 _take(source, missing, data.verify)

@@ -1,35 +1,33 @@
-"""Put three opinions on the same bought labels together as one classifier: `python -m stages.ensemble NAME`.
+"""Average three classifiers on the same bought labels by soft voting: `python -m stages.ensemble NAME`.
 
-Kernel ridge regression on gradients, the network that learnt from it, and kernel ridge regression on what that network
-sees.
+They are kernel ridge regression on HOG features, its student network, and kernel ridge regression on that network's
+last features.
 """
 
-import argparse
-from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
-from stages import files, params
-
-MODELS = Path("data/models")
+from stages import files, params, trainer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("label_set", choices=params.SOFT_SETS)
-    name = parser.parse_args().label_set
-    params.load()  # for its checks
+    trainer.run("ensemble", train)
 
-    from fewlabels.ensemble import Ensemble  # not above: a bad parameter should not wait for TensorFlow
-    from fewlabels.quiet_keras import keras
-    from fewlabels.student import on_embedding
 
-    label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
-    images = files.load_array("data/flat/train_images.npy")[label_set.rows]
-    teacher = files.load_object(MODELS / "ridge" / "active.joblib")
-    student = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
-    ensemble = Ensemble([teacher, student, on_embedding(student, images, label_set)])
-    files.save_object(MODELS / "ensemble" / f"{name}.joblib", ensemble)
-    print(f"ensemble on {name}: kernel ridge regression on gradients, a network, and the regression on its features")
+def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Any:
+    from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting  # not above: it imports TensorFlow
+
+    ridge, classes = settings.kernel_ridge, range(len(settings.data.classes))
+    student = files.load_object(f"data/models/nn/{name}.joblib")
+    on_embedding = classifier_on_embedding(
+        student.network, images[label_set.rows], label_set, KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes)
+    )
+    teacher = files.load_object("data/models/ridge/active.joblib")
+    return soft_voting({"ridge": teacher, "student": student, "ridge_on_student": on_embedding})
 
 
 if __name__ == "__main__":

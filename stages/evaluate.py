@@ -1,4 +1,4 @@
-"""Judge every label set and every model; write the metrics, the plots and the study's table with ours beside it.
+"""Score every label set and every model; write the metrics and plots, and print the study's figures beside ours.
 
 Apart from select-representatives, which buys them, the only stage that reads training labels: to count those that
 are right. No timings go into the metrics: the same parameters give the same file.
@@ -6,7 +6,6 @@ are right. No timings go into the metrics: the same parameters give the same fil
 
 import csv
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from rich.table import Table
 from tqdm import tqdm
 
 from fewlabels import pictures
+from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.label_set import LabelSet
 from fewlabels.scores import classifier_scores, cluster_purity, distinct_nearest, label_set_scores
-from stages import files, params
+from stages import files, label_sets, params
+from stages.registry import CLASSIFIERS, LABEL_SETS
 
-FLAT, LABELS, MODELS = Path("data/flat"), Path("data/labels"), Path("data/models")
-CONFUSION, PICTURES = Path("metrics/confusion"), Path("data/pictures")
+FLAT, CONFUSION, PICTURES = Path("data/flat"), Path("metrics/confusion"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
 UNLABELLED = 10_000
@@ -36,30 +36,31 @@ def main() -> None:
     true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
     train_images, test_images = (files.load_array(FLAT / f"{part}_images.npy") for part in ("train", "test"))
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
-    names = [name for name in params.LABEL_SETS if any(name == trained for _, trained in models)]
-    label_sets = {name: _label_set(name) for name in names}
+    trained_on = {name for _, name in models}
+    sets = {name: label_sets.load(name) for name in LABEL_SETS if name in trained_on}
 
-    *described, kmeans = files.load_object("data/clusters/kmeans.joblib")
+    *features, kmeans = files.load_object("data/clusters/kmeans.joblib")
     metrics: dict[str, Any] = {
         "kmeans": {
             "inertia": kmeans.inertia_,
             "purity": cluster_purity(files.load_array("data/clusters/assignments.npy"), true_labels),
             "iterations": kmeans.n_iter_,
-            "distinct_nearest": distinct_nearest(described[0].transform(train_images), kmeans.cluster_centers_),
+            "distinct_nearest": distinct_nearest(features[0].transform(train_images), kmeans.cluster_centers_),
         },
-        "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in label_sets.items()},
-        **{classifier: {} for classifier, _ in settings.label_sets},
+        "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in sets.items()},
+        **{classifier: {} for classifier in CLASSIFIERS},
     }
-    for classifier, name in tqdm(models, desc="judging models", disable=None):
-        model = _loaded(classifier, name, len(classes))
-        probabilities = model(np.asarray(test_images))
-        metrics[classifier][name] = classifier_scores(test_labels, probabilities, classes)
-        if classifier == "nn":
-            metrics["nn"][name] |= files.load_json(MODELS / "nn" / f"{name}.json")
-        unlabelled = _unlabelled(label_sets[name], len(true_labels))
+    for classifier, name in tqdm(models, desc="evaluating models", disable=None):
+        model = files.load_object(f"data/models/{classifier}/{name}.joblib")
+        probabilities = _probabilities(model, test_images, len(classes))
+        scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes)
+        if hasattr(model, "collapsed"):
+            scores |= {"collapsed_starts": model.collapsed_starts, "collapsed": model.collapsed}
+        unlabelled = _unlabelled(sets[name], len(true_labels))
         if len(unlabelled):
-            answers = model(train_images[unlabelled]).argmax(axis=1)
-            metrics[classifier][name]["transductive_accuracy"] = float(np.mean(answers == true_labels[unlabelled]))
+            predicted = _probabilities(model, train_images[unlabelled], len(classes)).argmax(axis=1)
+            scores["transductive_accuracy"] = float(np.mean(predicted == true_labels[unlabelled]))
+        metrics[classifier][name] = scores
         _save_confusion(f"{classifier}_{name}", test_labels, probabilities.argmax(axis=1), classes)
     files.save_json("metrics/metrics.json", metrics)
 
@@ -67,44 +68,21 @@ def main() -> None:
     print_table(metrics, settings)
 
 
-def _label_set(name: str) -> LabelSet:
-    return LabelSet(**files.load_arrays(LABELS / f"{name}.npz"))
-
-
 def _unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
-    """Choose rows without a bought label, evenly."""
+    """Choose the training images, evenly spaced, whose label was not bought."""
     rows = np.setdiff1d(np.arange(count), label_set.rows[label_set.bought])
-    return rows[_evenly(len(rows), UNLABELLED)]
+    return rows[evenly_spaced(len(rows), UNLABELLED)]
 
 
-def _loaded(classifier: str, name: str, classes: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Load a model as a function from images to a probability for every class, 0 for one that it has never seen."""
-    if classifier == "nn":
-        from fewlabels.batches import predict  # only here: a run without networks does not wait for TensorFlow
-        from fewlabels.quiet_keras import keras
-
-        network = keras.models.load_model(MODELS / "nn" / f"{name}.keras")
-
-        def scores(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found = predict(network, images)
-            # The study's network gives scores that have no fixed sum.
-            found /= np.maximum(found.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-            return found
-
-        return scores
-
-    model = files.load_object(MODELS / classifier / f"{name}.joblib")
-
-    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        every = np.zeros((len(images), classes), np.float32)
-        every[:, model.classes_] = model.predict_proba(images)
-        return every
-
+def _probabilities(model: Any, images: NDArray[np.uint8], n_classes: int) -> Floats:
+    """Compute the probability of every class, 0 for one that the model was not trained on."""
+    probabilities = np.zeros((len(images), n_classes), np.float32)
+    probabilities[:, model.classes_] = model.predict_proba(images)
     return probabilities
 
 
 def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> None:
-    """One row an image, as `dvc plots` wants it; sorted, so that git packs it to next to nothing."""
+    """Write one row for each image, as `dvc plots` needs; sorted, so that git compresses it well."""
     pairs = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
     rows = [{"actual": classes[one], "predicted": classes[other]} for one, other in pairs]
     files.save_table(CONFUSION / f"{name}.csv", rows)
@@ -114,13 +92,14 @@ def _save_pictures(
     images: NDArray[np.uint8], true_labels: NDArray[np.uint8], metrics: dict[str, Any], settings: params.Params
 ) -> None:
     classes = settings.data.classes
-    bought, spread = _label_set("representatives"), _label_set("propagated")
-    picked = _evenly(len(bought))
+    bought, spread = label_sets.load("representatives"), label_sets.load("propagated")
+    picked = evenly_spaced(len(bought), SHOWN)
     wrong = np.flatnonzero(spread.labels != true_labels[spread.rows])
-    shown = wrong[_evenly(len(wrong))]
+    shown = wrong[evenly_spaced(len(wrong), SHOWN)]
     accuracies = {
-        classifier: {name: scores["accuracy"] for name, scores in metrics[classifier].items()}
-        for classifier, _ in settings.label_sets
+        entry.title: {LABEL_SETS[name].title: scores["accuracy"] for name, scores in metrics[classifier].items()}
+        for classifier, entry in CLASSIFIERS.items()
+        if metrics[classifier]
     }
     for name, figure in {
         "representatives": pictures.image_grid(
@@ -130,49 +109,54 @@ def _save_pictures(
         ),
         "mislabelled": pictures.image_grid(
             images[spread.rows[shown]],
-            [f"{classes[spread.labels[row]]}\nis {classes[true_labels[spread.rows[row]]]}" for row in shown],
+            [f"given: {classes[spread.labels[row]]}\ntrue: {classes[true_labels[spread.rows[row]]]}" for row in shown],
             f"{len(shown)} of the {len(wrong):,} images that propagation gave a wrong label",
         ),
         "accuracy": pictures.accuracy_bars(
-            accuracies, f"{settings.clusters:,} clusters, percentile {settings.percentile:g}"
+            accuracies,
+            {entry.title: entry.colour.light for entry in CLASSIFIERS.values()},
+            f"{settings.clusters:,} clusters, percentile {settings.percentile:g}",
         ),
     }.items():
         _save_figure(PICTURES / f"{name}.png", figure)
 
 
-def _evenly(count: int, wanted: int = SHOWN) -> NDArray[np.int64]:
-    return np.linspace(0, count - 1, min(count, wanted)).astype(np.int64)
-
-
 def _save_figure(path: Path, figure: Figure) -> None:
-    with files.written(path) as partial:
+    with files.atomic_write(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
 
 
 def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
-    """Print one row a label set: what it cost, what it is worth, and the study's figure where it published one."""
+    """Print one row for each label set: its labels, its purity, and the test accuracy of every classifier on it."""
     published = _published(settings)
+    trained = [name for name in CLASSIFIERS if metrics[name]]
+    compared = [name for name in trained if any((name, label_set) in published for label_set in metrics[name])]
     table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
-    for heading in ("label set", "bought", "rows", "purity", "LR", "LR, study", "NN", "NN, study", "ridge", "both"):
-        table.add_column(heading, justify="left" if heading == "label set" else "right")
-    for name, scores in metrics["label_sets"].items():
-        cells = [name, f"{scores['bought']:,}", f"{scores['rows']:,}", f"{scores['purity']:.3f}"]
-        for classifier in ("lr", "nn"):
-            ours = metrics[classifier].get(name, {})
-            cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * bool(ours.get("collapsed")) if ours else "")
-            cells.append(f"{100 * published[classifier, name]:.2f}" if (classifier, name) in published else "")
-        for classifier in ("ridge", "ensemble"):
-            ours = metrics[classifier].get(name)
-            cells.append(f"{100 * ours['accuracy']:.2f}" if ours else "")
+    table.add_column("label set", no_wrap=True)
+    for heading in ("bought", "rows", "purity"):
+        table.add_column(heading, justify="right")
+    for name in trained:
+        table.add_column(CLASSIFIERS[name].heading, justify="right")
+        if name in compared:
+            table.add_column(f"{CLASSIFIERS[name].heading}, study", justify="right")
+    for label_set, scores in metrics["label_sets"].items():
+        purity = "" if scores["purity"] is None else f"{scores['purity']:.3f}"
+        cells = [label_set, f"{scores['bought']:,}", f"{scores['rows']:,}", purity]
+        for name in trained:
+            ours = metrics[name].get(label_set)
+            cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * ours.get("collapsed", False) if ours else "")
+            if name in compared:
+                theirs = published.get((name, label_set))
+                cells.append("" if theirs is None else f"{100 * theirs:.2f}")
         table.add_row(*cells)
     Console(width=120, file=sys.stdout).print(table)
     collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]
     if collapsed:
-        print(f"* a collapsed network, which answers one class for every image: {', '.join(collapsed)}")
+        print(f"* a collapsed network, which predicts one class for every image: {', '.join(collapsed)}")
 
 
 def _published(settings: params.Params) -> dict[tuple[str, str], float]:
-    """The study's accuracies that apply to this setting; where a column is empty, it does not matter."""
+    """Read the study's accuracies for these parameters; an empty column means that a parameter does not matter."""
     if not settings.data.verify:  # then these are other images
         return {}
     with Path("experiments/published.csv").open(newline="", encoding="utf-8") as file:

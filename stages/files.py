@@ -1,6 +1,6 @@
 """Reading and writing what passes between stages. A file is written beside its place, then renamed onto it.
 
-So nobody ever reads half a file, and a file that DVC links to its cache is replaced, never written through.
+So no file is ever half-written, and a file that DVC links to its cache is replaced, never changed in the cache.
 """
 
 import csv
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 
 @contextmanager
-def written(path: str | Path) -> Iterator[Path]:
-    """Yield a path to write to; it becomes `path` when the block ends well and is gone when it does not."""
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a path to write to; it is renamed to `path` if the block succeeds, and removed if it raises."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
@@ -31,19 +31,19 @@ def written(path: str | Path) -> Iterator[Path]:
 
 
 def save_array(path: str | Path, values: NDArray[Any]) -> None:
-    with written(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.save(file, values)
 
 
 def load_array(path: str | Path) -> NDArray[Any]:
-    """Map an array into memory, read-only: a stage that looks at few rows reads few."""
+    """Map an array into memory, read-only: only the rows that are used are read."""
     values: NDArray[Any] = np.load(path, mmap_mode="r")
     return values
 
 
 def save_arrays(path: str | Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Save named arrays, the same bytes for the same arrays."""
-    with written(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
@@ -53,7 +53,7 @@ def load_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
 
 
 def save_object(path: str | Path, value: object) -> None:
-    with written(path) as partial:
+    with atomic_write(path) as partial:
         joblib.dump(value, partial)
 
 
@@ -62,7 +62,7 @@ def load_object(path: str | Path) -> Any:
 
 
 def save_json(path: str | Path, value: object) -> None:
-    with written(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
@@ -72,18 +72,18 @@ def load_json(path: str | Path) -> Any:
 
 def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Save rows as CSV, with the keys of the first as the heading."""
-    with written(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 
 
 @contextmanager
-def cost_written(path: str | Path) -> Iterator[None]:
-    """Write what the block cost: wall seconds, and the peak memory of the process in GiB.
+def record_cost(path: str | Path) -> Iterator[None]:
+    """Write the wall seconds of the block, and the peak memory of the process in GiB.
 
-    Two runs never cost the same, so this is no metric and nothing depends on it. A stage taken from DVC's cache brings
-    what it cost when it ran.
+    Two runs never cost the same, so this is no metric and no stage depends on it. A stage that DVC restores from its
+    cache comes with what it cost when it ran.
     """
     start = time.perf_counter()
     yield

@@ -1,17 +1,11 @@
-"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row.
-
-Also what edges the training images have, for the methods that see shapes rather than pixels, and which are most alike.
-"""
+"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels import idx
-from fewlabels.gradients import Gradients
-from fewlabels.neighbours import neighbours
-from stages import files, params
+from stages import files, idx, params
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
 
@@ -34,13 +28,6 @@ def main() -> None:
         print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
     for name, values in arrays.items():
         files.save_array(FLAT / f"{name}.npy", values)
-
-    gradients = Gradients(data.image_shape).fit(arrays["train_images"])
-    files.save_object(FLAT / "gradients.joblib", gradients)
-    features = gradients.transform(arrays["train_images"])
-    files.save_array(FLAT / "train_gradients.npy", features)
-    print(f"gradients: {features.shape[1]} numbers for each image", flush=True)
-    files.save_array(FLAT / "neighbours.npy", neighbours(features))
 
 
 def _parsed(path: Path) -> NDArray[np.uint8]:

@@ -1,12 +1,12 @@
-"""Cluster the training images: as many clusters as labels can be bought."""
+"""Cluster the training images by k-means: as many clusters as labels can be bought."""
 
 from pathlib import Path
 
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from fewlabels.kmeans import KMeans
-from fewlabels.pixels import scaled
+from fewlabels.clustering.kmeans import KMeans
+from fewlabels.features.pixels import scale_pixels
 from stages import files, params
 
 CLUSTERS = Path("data/clusters")
@@ -17,13 +17,13 @@ def main() -> None:
     images = files.load_array("data/flat/train_images.npy")
     if settings.clusters > len(images):
         raise SystemExit(f"params.yaml: clusters: {settings.clusters} is more than the {len(images)} training images")
-    print(f"k-means: {settings.clusters} clusters of {len(images):,} images, by their {settings.features}")
+    print(f"k-means: {settings.clusters} clusters of {len(images):,} images, features: {settings.features}", flush=True)
     if settings.features == "pixels":
-        transformer, described = FunctionTransformer(scaled), scaled(images)
+        transformer, features = FunctionTransformer(scale_pixels), scale_pixels(images)
     else:
-        transformer = files.load_object("data/flat/gradients.joblib")
-        described = files.load_array("data/flat/train_gradients.npy")
-    kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(described)
+        transformer = files.load_object("data/features/hog.joblib")
+        features = files.load_array("data/features/train_hog.npy")
+    kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(features)
     print(f"inertia {kmeans.inertia_:,.0f} after {kmeans.n_iter_} passes")
     files.save_array(CLUSTERS / "assignments.npy", kmeans.labels_)
     files.save_array(CLUSTERS / "distances.npy", kmeans.distances_)
@@ -31,5 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with files.cost_written("data/costs/kmeans.json"):
+    with files.record_cost("data/costs/kmeans.json"):
         main()

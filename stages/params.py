@@ -1,22 +1,30 @@
-"""The schema of params.yaml, so that a bad value ends a stage in one line and before any compute.
+"""The schema of params.yaml: a bad value ends a stage in one line, before anything is computed.
 
-There are no defaults here: every value that shapes a result stands in params.yaml, where DVC tracks it.
+There are no defaults here: what a person may change stands in params.yaml, where DVC tracks it. The constants of a
+method that nobody needs to change stand at the top of its module, on which its stage depends.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-BOUGHT_SETS = ("random", "representatives", "active")
-"""The label sets of the budget and nothing else."""
-SOFT_SETS = ("propagated_soft",)
-"""Those with probabilities."""
-LABEL_SETS = ("all", *BOUGHT_SETS, "propagated", "propagated_near", *SOFT_SETS, "distances")
+from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
+
+__all__ = ["BOUGHT", "Network", "Params", "checked", "load", "trainable"]
 
 
 def load(path: str | Path = "params.yaml") -> "Params":
@@ -50,140 +58,135 @@ def checked(values: Any, path: str | Path) -> "Params":
         raise SystemExit(f"{path}: {_sentence(error.errors()[0])}") from None
 
 
-def _between(low: float, high: float) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if not low <= value <= high:
-            raise ValueError(f"{value:.12g} is not between {low} and {high}")
-        return value
-
-    return AfterValidator(check)
+def trainable(classifier: str) -> tuple[str, ...]:
+    """The label sets that a classifier can be trained on."""
+    return CLASSIFIERS[classifier].label_sets
 
 
-def _at_least(low: int) -> AfterValidator:
-    def check(value: int) -> int:
-        if value < low:
-            raise ValueError(f"{value} is not {low} or more")
-        return value
-
-    return AfterValidator(check)
-
-
-def _above_zero(below: float = float("inf")) -> AfterValidator:
-    def check(value: float) -> float:
-        if not 0 < value < below:
-            raise ValueError(f"{value:.12g} is not above 0" + (f" and below {below:g}" if below < float("inf") else ""))
-        return value
-
-    return AfterValidator(check)
-
-
-def _label_sets(*allowed: str) -> tuple[BeforeValidator, AfterValidator]:
-    """A list of distinct names out of `allowed`."""
-
-    def known(names: Any) -> Any:
+def _known(allowed: tuple[str, ...]) -> BeforeValidator:
+    def check(names: Any) -> Any:
         for name in names if isinstance(names, list) else []:
             if name not in allowed:
                 raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
         return names
 
-    return BeforeValidator(known), _distinct()
+    return BeforeValidator(check)
 
 
-def _distinct() -> AfterValidator:
-    def check(names: list[str]) -> list[str]:
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{name!r} is listed twice")
-        return names
-
-    return AfterValidator(check)
+def _distinct(names: list[str]) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is listed twice")
+    return names
 
 
-def _length(least: int, most: int) -> AfterValidator:
-    def check(values: list[Any]) -> list[Any]:
-        if not least <= len(values) <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            raise ValueError(f"{len(values)} entries where {wanted} are needed")
-        return values
-
-    return AfterValidator(check)
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class LabelSets(_Strict):
-    lr: Annotated[list[str], *_label_sets(*LABEL_SETS)]
-    nn: Annotated[list[str], *_label_sets(*LABEL_SETS[:-1])]
-    ridge: Annotated[list[str], *_label_sets(*BOUGHT_SETS)]
-    ensemble: Annotated[list[str], *_label_sets(*SOFT_SETS)]
-
+class _LabelSets(_Strict):
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
-        if not self.lr + self.nn + self.ridge:
-            raise ValueError("lr, nn and ridge are all empty")
-        for name in self.ensemble:
-            if name not in self.nn or "active" not in self.ridge:
-                raise ValueError(f"the ensemble on {name} needs nn on {name} and ridge on active")
+        chosen = self.model_dump()
+        if not any(chosen[name] for name, entry in CLASSIFIERS.items() if not entry.needs):
+            raise ValueError("no classifier has a label set to be trained on")
+        for classifier, entry in CLASSIFIERS.items():
+            for name in chosen[classifier]:
+                for other, label_set in entry.needs:
+                    if (label_set or name) not in chosen[other]:
+                        raise ValueError(f"{classifier} on {name} needs {other} on {label_set or name}")
         return self
 
     def wants(self, name: str) -> bool:
-        """Tell whether any classifier is trained on a label set."""
-        return name in self.lr + self.nn + self.ridge
+        """Tell whether any classifier is trained on a label set, or on one that it is spread to."""
+        spread = [other for other, entry in LABEL_SETS.items() if entry.spread_from == name]
+        trained = {one for names in self.model_dump().values() for one in names}
+        return not trained.isdisjoint([name, *spread])
+
+
+if TYPE_CHECKING:
+    LabelSets = _LabelSets
+else:
+    LabelSets = create_model(
+        "LabelSets",
+        __base__=_LabelSets,
+        **{
+            name: (Annotated[list[str], _known(entry.label_sets), AfterValidator(_distinct)], ...)
+            for name, entry in CLASSIFIERS.items()
+        },
+    )
 
 
 class Data(_Strict):
     directory: str | None
     verify: bool
-    image_shape: Annotated[list[Annotated[int, _between(8, 1024)]], _length(2, 2)]
-    classes: Annotated[list[str], _length(2, 256), _distinct()]
+    image_shape: Annotated[list[Annotated[int, Field(ge=8, le=1024)]], Field(min_length=2, max_length=2)]
+    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_distinct)]
+
+
+class ClusterMargin(_Strict):
+    first_round: Count
+    growth: Annotated[float, Field(ge=1)]
+    candidates: Count
+
+
+class LabelSpreading(_Strict):
+    neighbours: Count
+    neighbour_weight: Annotated[float, Field(ge=0, lt=1)]
 
 
 class LogisticRegression(_Strict):
-    C: Annotated[float, _above_zero()]
-    distances_C: Annotated[float, _above_zero()]
-    pixel_power: Annotated[float, _above_zero()]
-    max_iterations: Annotated[int, _at_least(1)]
+    C: Positive
+    distances_C: Positive
+    pixel_power: Positive
+    max_iterations: Count
 
 
 class KernelRidge(_Strict):
-    gamma: Annotated[float, _above_zero()]
-    alpha: Annotated[float, _above_zero()]
+    gamma: Positive
+    alpha: Positive
 
 
 class Few(_Strict):
-    below: Annotated[int, _at_least(0)]
-    steps: Annotated[int, _at_least(1)]
+    below: Annotated[int, Field(ge=0)]
+    steps: Count
 
 
 class Student(_Strict):
-    generations: Annotated[int, _at_least(1)]
-    epochs: Annotated[int, _at_least(1)]
-    dropout: Annotated[float, _between(0, 0.95)]
-    repeats: Annotated[int, _at_least(1)]
+    generations: Count
+    epochs: Count
+    dropout: Annotated[float, Field(ge=0, le=0.95)]
+    repeats: Count
+    shift: Annotated[int, Field(ge=0, le=4)]
 
 
 class Network(_Strict):
     architecture: Literal["compact", "edges", "study"]
-    steps: Annotated[int, _at_least(1)]
-    batch_size: Annotated[int, _at_least(1)]
+    steps: Count
+    batch_size: Count
     few: Few
-    learning_rate: Annotated[float, _above_zero()]
-    validation_share: Annotated[float, _above_zero(below=1)]
-    patience: Annotated[int, _at_least(1)]
-    restarts: Annotated[int, _between(0, 100)]
+    learning_rate: Positive
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+    restarts: Annotated[int, Field(ge=0, le=100)]
     student: Student
 
 
 class Params(_Strict):
-    seed: Annotated[int, _between(0, 2**32 - 1)]
-    clusters: Annotated[int, _at_least(1)]
-    percentile: Annotated[float, _between(0, 100)]
-    confidence: Annotated[float, _between(0, 1)]
-    features: Literal["pixels", "gradients"]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    clusters: Count
+    percentile: Annotated[float, Field(ge=0, le=100)]
+    confidence: Share
+    features: Literal["pixels", "hog"]
     label_sets: LabelSets
     data: Data
+    cluster_margin: ClusterMargin
+    label_spreading: LabelSpreading
     logistic_regression: LogisticRegression
     kernel_ridge: KernelRidge
     network: Network

@@ -1,54 +1,55 @@
-"""Spread the bought labels: over the clusters, to every member or to those near the centroid; and as probabilities."""
+"""Spread the bought labels: over clusters, over the images near each centroid, and as soft labels of all images."""
 
 from pathlib import Path
 
 import numpy as np
 
-from fewlabels import spreading
-from fewlabels.kernel_ridge import KernelRidgeClassifier
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
-from fewlabels.neighbours import graph
-from fewlabels.propagation import propagate, within_percentile
-from stages import files, params
+from fewlabels.spreading.clusters import propagate, within_percentile
+from fewlabels.spreading.soft_labels import soft_labels
+from stages import files, label_sets, params
 
-FLAT, LABELS, CLUSTERS = Path("data/flat"), Path("data/labels"), Path("data/clusters")
+FEATURES, CLUSTERS = Path("data/features"), Path("data/clusters")
 
 
 def main() -> None:
     settings = params.load()
-    representatives = LabelSet(**files.load_arrays(LABELS / "representatives.npz"))
-    active = LabelSet(**files.load_arrays(LABELS / "active.npz"))
+    representatives, active = label_sets.load("representatives"), label_sets.load("active")
     assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
     near = within_percentile(assignments, distances, settings.percentile)
     for name, bought, label_set in (
         ("propagated", representatives, propagate(representatives, assignments)),
-        ("propagated_near", representatives, propagate(representatives, assignments, near)),
-        ("propagated_soft", active, _softly(active, settings)),
+        ("partially_propagated", representatives, propagate(representatives, assignments, near)),
+        ("propagated_soft", active, _soft_labels(active, settings)),
     ):
-        files.save_arrays(LABELS / f"{name}.npz", label_set.arrays())
-        print(f"{name}: {len(bought):,} labels spread to {len(label_set):,} images")
+        label_sets.save(name, label_set)
+        print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
-def _softly(active: LabelSet, settings: params.Params) -> LabelSet:
-    """Every image whose answer is confident enough; nothing, if nobody trains on it."""
+def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
+    """Give soft labels to every image whose likeliest class is probable enough; to none, if nobody trains on them."""
     if not settings.label_sets.wants("propagated_soft"):
-        nothing = np.empty(0, np.int64)
-        return LabelSet(nothing, nothing.astype(np.uint8), nothing.astype(bool))
-    classes = range(len(settings.data.classes))
-    probabilities, share = spreading.soft_labels(
-        files.load_array(FLAT / "train_gradients.npy"),
-        graph(files.load_array(FLAT / "neighbours.npy")),
-        active.rows,
-        active.labels,
-        KernelRidgeClassifier(settings.kernel_ridge.gamma, settings.kernel_ridge.alpha, classes),
+        return LabelSet.from_bought([], [])
+    ridge, classes = settings.kernel_ridge, np.arange(len(settings.data.classes))
+    probabilities, weight = soft_labels(
+        files.load_array(FEATURES / "train_hog.npy"),
+        neighbour_graph(files.load_array(FEATURES / "neighbours.npy")),
+        active.rows[active.bought],
+        active.labels[active.bought],
+        KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes),
+        neighbour_weight=settings.label_spreading.neighbour_weight,
         random_state=settings.seed,
     )
-    print(f"propagated_soft: {share:.0%} of a probability from neighbours, by the bought labels held back")
-    bought = np.zeros(len(probabilities), bool)
-    bought[active.rows] = True
-    rows = np.flatnonzero(bought | (probabilities.max(axis=1) >= settings.confidence))
-    likeliest = probabilities[rows].argmax(axis=1).astype(np.uint8)
-    return LabelSet(rows, likeliest, bought[rows], probabilities=probabilities[rows])
+    print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")
+    probabilities[active.rows] = active.labels[:, None] == classes  # also the copies of bought images
+    kept = probabilities.max(axis=1) >= settings.confidence
+    kept[active.rows] = True
+    bought = np.zeros(len(kept), bool)
+    bought[active.rows[active.bought]] = True
+    likeliest = probabilities.argmax(axis=1).astype(np.uint8)
+    return LabelSet(np.flatnonzero(kept), likeliest[kept], bought[kept], probabilities[kept])
 
 
 if __name__ == "__main__":

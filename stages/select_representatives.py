@@ -1,78 +1,65 @@
-"""Spend the budget: the one stage that buys training labels, and reads no other.
+"""Spend the label budget: the one stage that buys training labels, and reads no other.
 
-A label set for each way of choosing: `all`, the baseline; `random`; `representatives`, the nearest to each centroid;
-`active`, in rounds, where the labels so far leave the most doubt; and `distances`, every label again for a classifier
-that sees the distances to the centroids. What was bought with a budget, and in which round, is in purchases.csv.
+A label set for each way of choosing: `all`, the baseline; `random`; `representatives`, the image nearest each centroid;
+`active`, in rounds of cluster-margin sampling. What a budget bought, and in which round, is in purchases.csv.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fewlabels import active
+from fewlabels.choosing.annotator import SimulatedAnnotator
+from fewlabels.choosing.at_random import random
+from fewlabels.choosing.cluster_margin import cluster_margin
+from fewlabels.choosing.representatives import nearest_members
+from fewlabels.choosing.rounds import round_sizes, simulate
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
-from fewlabels.oracle import Oracle
-from fewlabels.representatives import nearest_members
-from stages import files, params
+from fewlabels.spreading.copies import label_copies
+from stages import files, label_sets, params
 
-FLAT, LABELS, CLUSTERS = Path("data/flat"), Path("data/labels"), Path("data/clusters")
+FLAT, FEATURES, CLUSTERS = Path("data/flat"), Path("data/features"), Path("data/clusters")
 
 
 def main() -> None:
     settings = params.load()
+    features, originals = (files.load_array(FEATURES / f"{name}.npy") for name in ("train_hog", "originals"))
     true_labels = files.load_array(FLAT / "train_labels.npy")
-    assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
-    centroids = files.load_object(CLUSTERS / "kmeans.joblib")[-1].cluster_centers_
+    annotators = {name: SimulatedAnnotator(true_labels) for name in params.BOUGHT}
 
-    oracles = {name: Oracle(true_labels) for name in params.BOUGHT_SETS}
-    at_random = np.random.default_rng(settings.seed).choice(len(true_labels), settings.clusters, replace=False)
-    label_sets = {
-        "random": _bought(at_random, oracles["random"]),
-        "representatives": _bought(
-            nearest_members(assignments, distances, settings.clusters), oracles["representatives"]
-        ),
-        "active": _actively_bought(settings, oracles["active"]),
+    at_random = partial(random, random_state=settings.seed)
+    bought = {
+        "random": simulate(at_random, features, annotators["random"], settings.clusters, rounds=[settings.clusters])
     }
-    for name, label_set in label_sets.items():
-        print(f"{name}: {len(label_set):,} labels bought in {len(oracles[name].purchases)} rounds")
-    everything = np.arange(len(true_labels))
-    label_sets["all"] = _bought(everything, Oracle(true_labels))
-    label_sets["distances"] = _bought(everything, Oracle(true_labels), centroids)
-    for name, label_set in label_sets.items():
-        files.save_arrays(LABELS / f"{name}.npz", label_set.arrays())
+    assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
+    nearest = nearest_members(assignments, distances, settings.clusters)
+    bought["representatives"] = nearest, annotators["representatives"](nearest)
+    if settings.label_sets.wants("active"):
+        ridge, sampling = settings.kernel_ridge, settings.cluster_margin
+        query = partial(
+            cluster_margin,
+            classifier=KernelRidgeClassifier(ridge.gamma, ridge.alpha, range(len(settings.data.classes))),
+            random_state=settings.seed,
+            candidates=sampling.candidates,
+        )
+        rounds = round_sizes(settings.clusters, first_round=sampling.first_round, growth=sampling.growth)
+        bought["active"] = simulate(query, features, annotators["active"], settings.clusters, rounds=rounds)
+
+    for name, annotator in annotators.items():
+        label_set = label_copies(LabelSet.from_bought(*bought.get(name, ([], []))), originals)
+        label_sets.save(name, label_set)
+        print(f"{name}: {int(label_set.bought.sum()):,} labels bought in {len(annotator.log)} rounds")
+    label_sets.save("all", LabelSet.from_bought(np.arange(len(true_labels)), true_labels))
     files.save_table(
-        LABELS / "purchases.csv",
+        "data/labels/purchases.csv",
         [
-            {"label_set": name, "round": number, "row": row, "label": true_labels[row]}
-            for name, oracle in oracles.items()
-            for number, rows in enumerate(oracle.purchases)
-            for row in rows
+            {"label_set": name, "round": number, "row": row, "label": label}
+            for name, annotator in annotators.items()
+            for number, (rows, labels) in enumerate(annotator.log)
+            for row, label in zip(rows, labels, strict=True)
         ],
     )
-
-
-def _bought(rows: NDArray[np.int64], oracle: Oracle, centroids: NDArray[np.float32] | None = None) -> LabelSet:
-    rows = np.sort(rows)
-    return LabelSet(rows, labels=oracle(rows), bought=np.ones(len(rows), bool), centroids=centroids)
-
-
-def _actively_bought(settings: params.Params, oracle: Oracle) -> LabelSet:
-    """Nothing, if nobody trains on it."""
-    if not (settings.label_sets.wants("active") or settings.label_sets.wants("propagated_soft")):
-        rows, labels = np.empty(0, np.int64), np.empty(0, np.uint8)
-    else:
-        rows, labels = active.buy(
-            files.load_array(FLAT / "train_gradients.npy"),
-            oracle,
-            settings.clusters,
-            classes=len(settings.data.classes),
-            gamma=settings.kernel_ridge.gamma,
-            alpha=settings.kernel_ridge.alpha,
-            random_state=settings.seed,
-        )
-    order = np.argsort(rows)
-    return LabelSet(rows[order], labels[order], np.ones(len(rows), bool))
 
 
 if __name__ == "__main__":

@@ -1,47 +1,34 @@
 """Train logistic regression on one label set: `python -m stages.train_lr NAME`."""
 
-import argparse
 import warnings
-from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from fewlabels.classifiers.logistic import logistic_regression
+from fewlabels.features.hog import HOG
+from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
-from fewlabels.logistic import logistic_regression
-from stages import files, params
-
-MODELS = Path("data/models/lr")
+from stages import params, trainer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("label_set", choices=params.LABEL_SETS)
-    name = parser.parse_args().label_set
-    with files.cost_written(f"data/costs/lr_{name}.json"):
-        train(name)
+    trainer.run("lr", train)
 
 
-def train(name: str) -> None:
-    settings = params.load()
+def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
     regression = settings.logistic_regression
-    label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
-    images = files.load_array("data/flat/train_images.npy")[label_set.rows]
-    print(f"logistic regression on {name}: {len(label_set):,} images, by their {settings.features}")
-    model = logistic_regression(
-        label_set,
-        C=regression.C if label_set.centroids is None else regression.distances_C,
-        max_iterations=regression.max_iterations,
-        pixel_power=regression.pixel_power,
-        features=None if settings.features == "pixels" else files.load_object("data/flat/gradients.joblib"),
-    )
+    if settings.features == "pixels":
+        features = FunctionTransformer(scale_pixels, kw_args={"power": regression.pixel_power})
+    else:
+        features = HOG(settings.data.image_shape)  # its principal components are those of the label set's images
+    model = logistic_regression(features, C=regression.C, max_iterations=regression.max_iterations)
     with warnings.catch_warnings():
-        # The number of iterations is a setting, and stopping there is no accident.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        try:
-            model.fit(images, label_set.labels)
-        except ValueError as error:
-            raise SystemExit(f"data/labels/{name}.npz: {error}") from None
-    files.save_object(MODELS / f"{name}.joblib", model)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
+        return model.fit(images[label_set.rows], label_set.labels)
 
 
 if __name__ == "__main__":

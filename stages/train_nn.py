@@ -1,61 +1,54 @@
-"""Train a network on one label set: `python -m stages.train_nn NAME`."""
+"""Train a network on one label set: `python -m stages.train_nn NAME`.
 
-import argparse
+On soft labels the network is a student, whatever the architecture. The model is written twice: as a Keras model, and as
+a scikit-learn classifier.
+"""
+
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
-from stages import files, params
+from stages import files, params, trainer
 
-MODELS, CURVES = Path("data/models/nn"), Path("metrics/curves")
+if TYPE_CHECKING:
+    from fewlabels.networks.classifier import NetworkClassifier
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("label_set", choices=params.LABEL_SETS)
-    name = parser.parse_args().label_set
-    with files.cost_written(f"data/costs/nn_{name}.json"):
-        train(name)
+    name, model = trainer.run("nn", train)
+    if model.collapsed_starts:
+        print(f"WARNING: {name}: {model.collapsed_starts} starts collapsed to a constant prediction", file=sys.stderr)
+    if model.collapsed:
+        print(f"WARNING: {name}: so did the last one; its accuracy means nothing", file=sys.stderr)
+    with files.atomic_write(f"data/models/nn/{name}.keras") as partial:
+        model.network.save(partial)
+    files.save_table(f"metrics/curves/{name}.csv", model.curves)
 
 
-def train(name: str) -> None:
-    settings = params.load()
-    label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
-    images = files.load_array("data/flat/train_images.npy")
-    kind = settings.network.architecture if label_set.probabilities is None else "student"
-    print(f"{kind} network on {name}: {len(label_set):,} images", flush=True)
+def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> "NetworkClassifier":
+    from fewlabels.networks import student, training  # not above: a bad parameter should not wait for TensorFlow
 
-    from fewlabels import network, student  # not above: a bad parameter should not wait for TensorFlow
-
-    how: dict[str, Any] = {
+    classes = range(len(settings.data.classes))
+    shared: dict[str, Any] = {
         "image_shape": settings.data.image_shape,
-        "classes": len(settings.data.classes),
+        "n_classes": len(classes),
         "seed": settings.seed,
     }
-    try:
-        if label_set.probabilities is None:
-            training = network.train(images, label_set, **how, **suited(settings.network, len(label_set)))
-        else:
-            shared = settings.network.model_dump(include={"batch_size", "learning_rate"})
-            training = student.train(images, label_set, **how, **shared, **settings.network.student.model_dump())
-    except ValueError as error:
-        raise SystemExit(f"data/labels/{name}.npz: {error}") from None
-    if training.collapsed_starts:
-        print(f"WARNING: {name}: {training.collapsed_starts} starts collapsed to a constant answer", file=sys.stderr)
-    if training.collapsed:
-        print(f"WARNING: {name}: so did the last one; its accuracy means nothing", file=sys.stderr)
-
-    with files.written(MODELS / f"{name}.keras") as partial:
-        training.model.save(partial)
-    files.save_json(
-        MODELS / f"{name}.json", {"collapsed_starts": training.collapsed_starts, "collapsed": training.collapsed}
-    )
-    files.save_table(CURVES / f"{name}.csv", training.curves)
+    if label_set.probabilities is None:
+        how = training.TrainingSettings(**training_settings(settings.network, len(label_set)))
+        return training.train(images, label_set, settings=how, **shared)
+    ridge = KernelRidgeClassifier(settings.kernel_ridge.gamma, settings.kernel_ridge.alpha, classes)
+    optimizer = settings.network.model_dump(include={"batch_size", "learning_rate"})
+    how_student = student.StudentSettings(**optimizer, **settings.network.student.model_dump())
+    return student.train_student(images, label_set, ridge, settings=how_student, **shared)
 
 
-def suited(network: params.Network, images: int) -> dict[str, Any]:
-    """The settings of a training on so many images."""
+def training_settings(network: params.Network, images: int) -> dict[str, Any]:
+    """Give the fields of `TrainingSettings` for a training on so many images."""
     steps = network.few.steps if images < network.few.below else network.steps
     return network.model_dump(exclude={"few", "student"}) | {"steps": steps}
 

@@ -1,34 +1,24 @@
-"""Train kernel ridge regression on one label set: `python -m stages.train_ridge NAME`."""
+"""Train kernel ridge regression on the HOG features of one label set: `python -m stages.train_ridge NAME`."""
 
-import argparse
-from pathlib import Path
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline, make_pipeline
 
-from sklearn.pipeline import make_pipeline
-
-from fewlabels.kernel_ridge import KernelRidgeClassifier
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.features.hog import HOG
 from fewlabels.label_set import LabelSet
-from stages import files, params
-
-MODELS = Path("data/models/ridge")
+from stages import params, trainer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("label_set", choices=params.BOUGHT_SETS)
-    name = parser.parse_args().label_set
-    with files.cost_written(f"data/costs/ridge_{name}.json"):
-        train(name)
+    trainer.run("ridge", train)
 
 
-def train(name: str) -> None:
-    settings = params.load()
-    label_set = LabelSet(**files.load_arrays(f"data/labels/{name}.npz"))
-    images = files.load_array("data/flat/train_images.npy")[label_set.rows]
-    print(f"kernel ridge regression on {name}: {len(label_set):,} images")
-    ridge = settings.kernel_ridge
-    classifier = KernelRidgeClassifier(ridge.gamma, ridge.alpha, range(len(settings.data.classes)))
-    model = make_pipeline(files.load_object("data/flat/gradients.joblib"), classifier)
-    files.save_object(MODELS / f"{name}.joblib", model.fit(images, label_set.labels))
+def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
+    ridge, classes = settings.kernel_ridge, range(len(settings.data.classes))
+    hog = HOG(settings.data.image_shape)  # its principal components are those of the label set's images
+    model = make_pipeline(hog, KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes))
+    return model.fit(images[label_set.rows], label_set.labels)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ SMALL: dict[str, object] = {
     "seed": 42,
     "clusters": CLUSTERS,
     "percentile": 30,
-    "label_sets.lr": ["all", "random", "active", "propagated", "propagated_near", "distances"],
+    "label_sets.lr": ["all", "random", "active", "propagated", "partially_propagated"],
+    "label_sets.lr_distances": ["all"],
     "label_sets.nn": ["all", "propagated_soft"],
     "label_sets.ridge": ["random", "active"],
     "label_sets.ensemble": ["propagated_soft"],
@@ -31,7 +32,7 @@ SMALL: dict[str, object] = {
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
-    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2},
+    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1},
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stages import params
+from stages.registry import CLASSIFIERS, LABEL_SETS
 
 PROJECT = Path(__file__).parents[1]
 GRAPH = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -16,11 +17,24 @@ STAGES: dict[str, dict[str, Any]] = GRAPH["stages"]
 PARAMS = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
 CHECKS = "stages/params.py"
 """Checks of values and no values: stages import it without depending on it."""
+REGISTRY = "stages/registry.py"
+"""Names and colours: the checks read them, and whoever shows them."""
+
+MADE_OF = {
+    "data/features/hog.joblib": ["features/hog"],
+    "data/clusters/kmeans.joblib": ["features/pixels", "features/hog", "clustering/kmeans"],
+    "data/models/lr/*.joblib": ["features/pixels", "features/hog"],
+    "data/models/lr_distances/*.joblib": ["features/pixels", "features/hog", "clustering/assignment"],
+    "data/models/ridge/*.joblib": ["features/hog", "classifiers/kernel_ridge"],
+    "data/models/nn/*.joblib": ["networks/classifier"],
+    "data/models/ensemble/*.joblib": ["classifiers/kernel_ridge", "networks/classifier", "networks/embedding"],
+}
+"""The modules that loading a file with joblib imports; the stages that do so, run alone in tests/test_pipeline.py."""
 
 every_stage = pytest.mark.parametrize("name", STAGES)
 
 
-def module(name: str) -> str:
+def module_of(name: str) -> str:
     """The file that a stage's command runs."""
     return re.match(r"python -m (\S+)", STAGES[name]["cmd"])[1].replace(".", "/") + ".py"
 
@@ -29,10 +43,8 @@ def outputs(name: str) -> list[str]:
     """What a stage writes, whatever the label sets it is asked to train on."""
     stage = STAGES[name]
     entries = stage.get("outs", []) + stage.get("metrics", []) + stage.get("plots", [])
-    every = {"train-lr": params.LABEL_SETS, "train-nn": params.LABEL_SETS[:-1], "train-ridge": params.BOUGHT_SETS}
-    every["ensemble"] = params.SOFT_SETS
-    arms = every.get(name, [""])
-    return [path.replace("${item.label_set}", arm) for entry in entries for path in options(entry) for arm in arms]
+    every = next((entry.label_sets for entry in CLASSIFIERS.values() if entry.stage == name), ("",))
+    return [path.replace("${item.label_set}", arm) for entry in entries for path in options(entry) for arm in every]
 
 
 def options(entry: str | dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -60,7 +72,11 @@ def covers(name: str, other: str) -> bool:
 
 
 def imports(file: str) -> set[str]:
-    """The project's modules that a module imports, anywhere in it."""
+    """The project's modules that a module imports, anywhere in it.
+
+    Packages hold a docstring and nothing else, so a module is imported by its own name: `import a.b.c`, `from a.b
+    import c`, `from a.b.c import name`.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse((PROJECT / file).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -81,10 +97,26 @@ def all_imports(file: str) -> set[str]:
     return found
 
 
+def modules_needed(name: str) -> set[str]:
+    """What a stage imports, and what the models that it loads are made of."""
+    needed = all_imports(module_of(name))
+    for dep in STAGES[name]["deps"]:
+        for loaded, modules in MADE_OF.items():
+            if PurePath(loaded).is_relative_to(dep) or re.fullmatch(loaded.replace("*", ".*"), dep):
+                needed |= set().union(*(all_imports(f"fewlabels/{one}.py") for one in modules))
+    return needed
+
+
 def parameters_used(file: str) -> set[str]:
-    """What follows `params.load()` in a module, also through the names that it is given there."""
+    """What follows `params.load()` in a module, also through the names that it is given there.
+
+    An argument annotated as `params.Params` holds all parameters.
+    """
     tree = ast.parse((PROJECT / file).read_text(encoding="utf-8"))
     meaning = {"params.load()": ""}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation and ast.unparse(node.annotation) == "params.Params":
+            meaning[node.arg] = ""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("params.load()"):
             meaning[ast.unparse(node.targets[0])] = ast.unparse(node.value).removeprefix("params.load()")
@@ -101,10 +133,12 @@ def test_the_stages_are_these() -> None:
     assert list(STAGES) == [
         "download",
         "flatten",
+        "describe",
         "kmeans",
         "select-representatives",
         "propagate",
         "train-lr",
+        "train-lr-distances",
         "train-ridge",
         "train-nn",
         "ensemble",
@@ -128,25 +162,76 @@ def test_training_labels_are_read_only_where_they_are_bought_and_judged(labels: 
 
 
 @every_stage
-def test_a_stage_depends_on_the_modules_it_imports_and_no_others(name: str) -> None:
+def test_a_stage_depends_on_the_modules_it_needs_and_no_others(name: str) -> None:
     listed = [dep for dep in STAGES[name]["deps"] if dep.endswith(".py")]
-    assert sorted(listed) == sorted(all_imports(module(name)))
+    assert sorted(listed) == sorted(modules_needed(name))
+
+
+@pytest.mark.parametrize("file", sorted({file for name in STAGES for file in all_imports(module_of(name))}))
+def test_every_package_on_the_way_is_followed(file: str) -> None:
+    """What the test above would not see: a name handed on by a package, `from a import name_of_b`."""
+    for node in ast.walk(ast.parse((PROJECT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            folder = PROJECT / node.module.replace(".", "/")
+            if folder.is_dir():
+                handed_on = [alias.name for alias in node.names if not (folder / f"{alias.name}.py").is_file()]
+                modules = [name for name in handed_on if not (folder / name).is_dir()]
+                assert modules == [], f"{file}: from {node.module} import {modules}"
 
 
 def test_what_no_stage_depends_on_has_no_say_in_a_result() -> None:
     """A default in the checks would be a value that DVC does not see."""
-    assert imports(CHECKS) == set()
+    assert imports(CHECKS) == {REGISTRY}
+    assert imports(REGISTRY) == set()
     for model in params._Strict.__subclasses__():
         assert [name for name, field in model.model_fields.items() if not field.is_required()] == []
-    for package in ("fewlabels", "stages"):
-        tree = ast.parse((PROJECT / package / "__init__.py").read_text(encoding="utf-8"))
-        assert ast.get_docstring(tree)
-        assert len(tree.body) == 1
+    for init in [*(PROJECT / "fewlabels").rglob("__init__.py"), PROJECT / "stages/__init__.py"]:
+        tree = ast.parse(init.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), init
+        assert len(tree.body) == 1, init
+
+
+# ---- the registry
+
+
+def test_every_label_set_is_written_by_the_stage_that_the_registry_names() -> None:
+    written = {path: name for name in STAGES for path in outputs(name) if path.endswith(".npz")}
+    assert written == {f"data/labels/{name}.npz": entry.stage for name, entry in LABEL_SETS.items()}
+    judged = [dep for dep in STAGES["evaluate"]["deps"] if dep.startswith("data/labels/")]
+    assert judged == [f"data/labels/{name}.npz" for name in LABEL_SETS]
+
+
+def test_every_classifier_is_written_by_the_stage_that_the_registry_names() -> None:
+    trained = {name: stage["matrix"]["label_set"] for name, stage in STAGES.items() if "matrix" in stage}
+    assert trained == {entry.stage: f"${{label_sets.{name}}}" for name, entry in CLASSIFIERS.items()}
+    assert list(PARAMS["label_sets"]) == list(CLASSIFIERS)
+    for name, entry in CLASSIFIERS.items():
+        assert f"data/models/{name}/${{item.label_set}}.joblib" in STAGES[entry.stage]["outs"]
+        for other, label_set in entry.needs:
+            needed = f"data/models/{other}/{label_set or '${item.label_set}'}.joblib"
+            assert needed in STAGES[entry.stage]["deps"]
+
+
+def test_what_a_label_set_depends_on_is_what_its_stage_depends_on() -> None:
+    for entry in LABEL_SETS.values():
+        deps = set(entry.parameters)
+        if entry.spread_from:
+            assert f"data/labels/{entry.spread_from}.npz" in STAGES[entry.stage]["deps"]
+            deps -= set(LABEL_SETS[entry.spread_from].parameters)
+        assert deps <= set(STAGES[entry.stage]["params"])
+
+
+def test_every_colour_means_one_thing() -> None:
+    entries = [*LABEL_SETS.values(), *CLASSIFIERS.values()]
+    for page in ("light", "dark"):
+        colours = [getattr(entry.colour, page) for entry in entries]
+        assert len(set(colours)) == len(colours)
+    assert len({entry.marker for entry in LABEL_SETS.values()}) == len(LABEL_SETS)
 
 
 @every_stage
 def test_a_stage_is_rerun_for_the_parameters_it_uses_and_no_others(name: str) -> None:
-    listed, used = STAGES[name].get("params", []), parameters_used(module(name))
+    listed, used = STAGES[name].get("params", []), parameters_used(module_of(name))
     missing = [one for one in used if not any(covers(other, one) for other in listed)]
     needless = [one for one in listed if not any(covers(one, other) for other in used)]
     assert (missing, needless) == ([], [])

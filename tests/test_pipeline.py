@@ -13,12 +13,14 @@ import joblib
 import numpy as np
 import pytest
 import yaml
-from conftest import CLASSES, CLUSTERS, SHAPE, SMALL, Repository
+from conftest import CLASSES, CLUSTERS, PROJECT, SHAPE, SMALL, Repository
 from numpy.typing import NDArray
 
 from stages import params, train_nn
+from stages.registry import BOUGHT, CLASSIFIERS
 
-LR, NN, RIDGE = SMALL["label_sets.lr"], SMALL["label_sets.nn"], SMALL["label_sets.ridge"]
+LR, NN, RIDGE = (SMALL[f"label_sets.{name}"] for name in ("lr", "nn", "ridge"))
+MODELS = [(name, label_set) for name in CLASSIFIERS for label_set in SMALL[f"label_sets.{name}"]]
 
 KILLER = """
 import os, pathlib, signal
@@ -31,6 +33,13 @@ def replace(partial, target, original=pathlib.Path.replace):
 pathlib.Path.replace = replace
 """
 """Imported by Python at its start: kills DVC and the stage when a file is written but does not have its name yet."""
+
+ALONE = """
+import sys
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if "Editable" not in getattr(finder, "__name__", "")]
+"""
+"""Imported by Python at its start: the installed fewlabels is not there, only what lies in the working directory."""
 
 
 def ran(output: str) -> list[str]:
@@ -66,29 +75,32 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 
 def test_metrics_have_every_arm(finished: Repository) -> None:
     found = metrics(finished)
-    assert set(found) == {"kmeans", "label_sets", "lr", "nn", "ridge", "ensemble"}
+    assert set(found) == {"kmeans", "label_sets", *CLASSIFIERS}
     assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
     assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
     assert set(found["label_sets"]) == {*LR, *NN, *RIDGE}
-    assert list(found["lr"]) == LR
-    assert list(found["nn"]) == NN
-    assert list(found["ridge"]) == RIDGE
+    assert [(name, label_set) for name in CLASSIFIERS for label_set in found[name]] == MODELS
     for name, scores in found["label_sets"].items():
         soft = {"calibration_error", "purity_above", "coverage_above"} if name == "propagated_soft" else set()
         assert set(scores) == {"bought", "rows", "purity", "coverage"} | soft
-    for scores in [*found["lr"].values(), *found["nn"].values(), *found["ridge"].values()]:
+    for scores in [found[name][label_set] for name, label_set in MODELS]:
         assert {"accuracy", "macro_f1", "calibration_error", "recall"} <= set(scores)
         assert list(scores["recall"]) == CLASSES
-    for name in ("all", "distances"):
-        assert found["label_sets"][name] == {"bought": 300, "rows": 300, "purity": 1, "coverage": 1}
-        assert found["lr"][name]["accuracy"] > 0.8
+    assert found["label_sets"]["all"] == {"bought": 300, "rows": 300, "purity": 1, "coverage": 1}
+    for name in ("lr", "lr_distances"):
+        assert found[name]["all"]["accuracy"] > 0.8
+    for label_set in NN:
+        assert (found["nn"][label_set]["collapsed_starts"], found["nn"][label_set]["collapsed"]) in [
+            (0, False),
+            (1, True),
+        ]
     assert found["label_sets"]["random"] == {"bought": CLUSTERS, "rows": CLUSTERS, "purity": 1, "coverage": 0.04}
     assert found["label_sets"]["propagated"]["bought"] == CLUSTERS
     assert found["label_sets"]["propagated"]["coverage"] == 1
     assert found["label_sets"]["propagated"]["purity"] < 1, "the data are too easy to tell a wrong purity"
 
 
-@pytest.mark.parametrize("name", params.BOUGHT_SETS)
+@pytest.mark.parametrize("name", BOUGHT)
 def test_the_budget_buys_one_true_label_for_each_cluster(finished: Repository, name: str) -> None:
     label_set = np.load(finished.folder / f"data/labels/{name}.npz")
     assert len(np.unique(label_set["rows"])) == len(label_set["rows"]) == CLUSTERS
@@ -104,7 +116,7 @@ def test_the_budget_buys_one_true_label_for_each_cluster(finished: Repository, n
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [("propagated", "representatives"), ("propagated_near", "representatives"), ("propagated_soft", "active")],
+    [("propagated", "representatives"), ("partially_propagated", "representatives"), ("propagated_soft", "active")],
 )
 def test_spread_labels_cost_what_their_source_cost(finished: Repository, name: str, source: str) -> None:
     """Every label that a classifier has seen was bought there: validation and teaching take from the same ones."""
@@ -115,16 +127,14 @@ def test_spread_labels_cost_what_their_source_cost(finished: Repository, name: s
 
 
 def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository) -> None:
-    from fewlabels.quiet_keras import keras
+    from fewlabels.networks.quiet_keras import keras
 
     models, found = finished.folder / "data/models", metrics(finished)
     pixels, truth = array(finished, "test_images"), array(finished, "test_labels")
-    answers = {("lr", name): joblib.load(models / f"lr/{name}.joblib").predict(pixels) for name in LR}
-    answers["ensemble", "propagated_soft"] = joblib.load(models / "ensemble/propagated_soft.joblib").predict(pixels)
-    answers |= {("ridge", name): joblib.load(models / f"ridge/{name}.joblib").predict(pixels) for name in RIDGE}
+    answers = {(name, one): joblib.load(models / name / f"{one}.joblib").predict(pixels) for name, one in MODELS}
     for name in NN:
         network = keras.models.load_model(models / f"nn/{name}.keras")
-        answers["nn", name] = network.predict(pixels, verbose=0).argmax(axis=1)
+        np.testing.assert_array_equal(network.predict(pixels, verbose=0).argmax(axis=1), answers["nn", name])
 
     for (classifier, name), answer in answers.items():
         scores = found[classifier][name]
@@ -141,8 +151,33 @@ def test_few_labels_take_few_steps(finished: Repository) -> None:
     assert (network.few.below, network.few.steps) == (5000, 5)
     with (finished.folder / "metrics/curves/all.csv").open(encoding="utf-8") as file:
         assert [row["step"] for row in csv.DictReader(file)][-1] == "5"
-    assert train_nn.suited(network, 4999)["steps"] == 5
-    assert train_nn.suited(network, 5000)["steps"] == network.steps > 5
+    assert train_nn.training_settings(network, 4999)["steps"] == 5
+    assert train_nn.training_settings(network, 5000)["steps"] == network.steps > 5
+
+
+def test_every_file_is_described_with_its_dtype_and_shape(finished: Repository) -> None:
+    """data/README.md, line by line, held to what the small run wrote."""
+    pixels = SHAPE[0] * SHAPE[1]
+    shapes = {"(n, height * width)": (300, pixels), "(m, height * width)": (100, pixels), "(n,)": (300,)}
+    shapes |= {"(m,)": (100,), "(n, f)": (300, 288), "(n, 5)": (300, 5)}
+    text = (PROJECT / "data/README.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    described: set[str] = set()
+    for name, *cells in rows:
+        for pattern in re.findall("`(.+?)`", name):
+            parts = re.match(r"(.*?)\{(.*)\}(.*)", pattern)
+            names = [f"{parts[1]}{one}{parts[3]}" for one in parts[2].split(",")] if parts else [pattern]
+            for one in names:
+                glob = one.replace("CLASSIFIER_LABEL_SET", "*_*").replace("LABEL_SET", "*")
+                paths = list((finished.folder / "data").glob(glob))
+                assert paths or "/" not in one, f"data/README.md: {one} was not written"
+                described |= {str(path.relative_to(finished.folder)) for path in paths}
+                if one.endswith(".npy"):
+                    values, (_, dtype, shape, *_) = np.load(paths[0]), cells
+                    assert str(values.dtype) == dtype, one
+                    assert values.shape == shapes[shape], one
+    written = {str(path) for path in files(finished.folder) if path.parts[0] == "data"}
+    assert written - described == set()
 
 
 def test_clusters_load_and_give_distances(finished: Repository) -> None:
@@ -158,10 +193,12 @@ def test_clusters_load_and_give_distances(finished: Repository) -> None:
     [
         "download",
         "flatten",
+        "describe",
         "kmeans",
         "select-representatives",
         "propagate",
-        "train-lr@distances",
+        "train-lr@all",
+        "train-lr-distances@all",
         "train-ridge@active",
         "train-nn@all",
         "ensemble@propagated_soft",
@@ -173,19 +210,21 @@ def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_pa
     stage = yaml.safe_load((finished.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"][name]
     alone = Repository(tmp_path / "alone")
     needed = [dep["path"] for dep in stage["deps"]]
-    for path in [*needed, "params.yaml", "stages/params.py", "stages/__init__.py", "fewlabels/__init__.py"]:
+    packages = [path.relative_to(finished.folder) for path in finished.folder.rglob("__init__.py")]
+    for path in dict.fromkeys([*needed, "params.yaml", "stages/params.py", "stages/registry.py", *packages]):
         source, target = finished.folder / path, alone.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     before = files(alone.folder)
-    alone.run(*shlex.split(stage["cmd"]))
+    (tmp_path / "sitecustomize.py").write_text(ALONE, encoding="utf-8")
+    alone.run(*shlex.split(stage["cmd"]), PYTHONPATH=str(tmp_path))
 
     outs = [out["path"] for out in stage["outs"]]
     written = {path for path in files(finished.folder) if any(path.is_relative_to(out) for out in outs)}
     assert files(alone.folder) - before == written
     for path in written:
-        # Keras dates its files, also inside an ensemble; their curves are compared. What a run cost is never the same.
-        if path.suffix != ".keras" and not {"costs", "ensemble"} & set(path.parts):
+        # Keras dates its files, also inside joblib's; their curves are compared. What a run cost is never the same.
+        if not {"nn", "costs", "ensemble"} & set(path.parts):
             assert (alone.folder / path).read_bytes() == (finished.folder / path).read_bytes(), path
 
 
@@ -197,10 +236,10 @@ def test_a_second_run_runs_nothing(repository: Repository) -> None:
 
 def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository) -> None:
     output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
-    assert ran(output) == ["propagate", "train-lr@propagated_near", "evaluate"]
+    assert ran(output) == ["propagate", "train-lr@partially_propagated", "evaluate"]
     changes = json.loads(repository.run("dvc", "metrics", "diff", "--json"))["metrics/metrics.json"]
-    assert changes["label_sets.propagated_near.rows"]["diff"] > 0
-    assert {name.split(".")[1] for name in changes} == {"propagated_near"}
+    assert changes["label_sets.partially_propagated.rows"]["diff"] > 0
+    assert {name.split(".")[1] for name in changes} == {"partially_propagated"}
 
 
 def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None:
@@ -210,27 +249,26 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
     after = label_sets(repository)
     assert [name for name in before if before[name] == after[name]] == ["all.npz"]
     changed = json.loads(repository.run("dvc", "status", "--json"))
-    models = {("lr", name) for name in LR} | {("nn", name) for name in NN} | {("ridge", name) for name in RIDGE}
-    trained = {f"train-{model}@{name}" for model, name in models if name != "all"}
-    assert set(changed) == trained | {"ensemble@propagated_soft", "evaluate"}
+    trained = {f"{CLASSIFIERS[name].stage}@{one}" for name, one in MODELS if one != "all" or name == "lr_distances"}
+    assert set(changed) == trained | {"evaluate"}
 
 
 def test_other_features_change_what_sees_them(repository: Repository) -> None:
-    """Networks see pixels, kernel ridge regression and active selection see gradients, whatever the others see."""
+    """Networks see pixels, kernel ridge regression and cluster-margin sampling HOG, whatever the others see."""
     before = label_sets(repository)
-    repository.configure({"features": "gradients"})
-    seen = ["kmeans", "select-representatives", "propagate", *(f"train-lr@{name}" for name in LR), "evaluate"]
+    repository.configure({"features": "hog"})
+    seen = ["kmeans", "select-representatives", "propagate"]
+    seen += [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all", "evaluate"]
     assert ran(repository.run("dvc", "repro")) == seen
     after = label_sets(repository)
     same = [name for name in before if before[name] == after[name]]
     assert sorted(same) == ["active.npz", "all.npz", "propagated_soft.npz", "random.npz"]
-    model = joblib.load(repository.folder / "data/models/lr/distances.joblib")
+    model = joblib.load(repository.folder / "data/models/lr_distances/all.joblib")
     assert model.predict(array(repository, "test_images")).shape == (100,)
 
 
 def test_nothing_is_bought_in_rounds_for_nobody(repository: Repository) -> None:
-    repository.configure({f"label_sets.{model}": [] for model in ("nn", "ridge", "ensemble")})
-    repository.configure({"label_sets.lr": ["all"]})
+    repository.configure({f"label_sets.{name}": [] for name in CLASSIFIERS} | {"label_sets.lr": ["all"]})
     repository.run("dvc", "repro", "propagate")
     for name in ("active", "propagated_soft"):
         assert len(np.load(repository.folder / f"data/labels/{name}.npz")["rows"]) == 0
@@ -238,11 +276,12 @@ def test_nothing_is_bought_in_rounds_for_nobody(repository: Repository) -> None:
 
 
 def test_an_edit_of_a_module_concerns_the_stages_that_use_it(repository: Repository) -> None:
-    for edited in ("fewlabels/logistic.py", "stages/params.py"):
+    for edited in ("fewlabels/classifiers/logistic.py", "stages/params.py"):
         with (repository.folder / edited).open("a", encoding="utf-8") as file:
             file.write("# A comment.\n")
     changed = json.loads(repository.run("dvc", "status", "--json"))
-    assert changed == {f"train-lr@{name}": [{"changed deps": {"fewlabels/logistic.py": "modified"}}] for name in LR}
+    concerned = [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all"]
+    assert changed == {one: [{"changed deps": {"fewlabels/classifiers/logistic.py": "modified"}}] for one in concerned}
 
 
 def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repository) -> None:
@@ -252,7 +291,7 @@ def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repos
     assert ran(output) == ["propagate"]
     said = output.split("> python -m stages.propagate\n")[1].splitlines()
     assert [line for line in said if line and not line.startswith("ERROR: failed to reproduce 'propagate'")] == [
-        "params.yaml: percentile: 130 is not between 0 and 100"
+        "params.yaml: percentile: 130: should be less than or equal to 100"
     ]
     assert (repository.folder / "dvc.lock").read_bytes() == before
 
@@ -269,8 +308,8 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
         assert code == -signal.SIGKILL, output
         assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
 
-    resumed = ["train-lr@propagated", "train-lr@propagated_near", "train-lr@distances", "train-lr@propagated_soft"]
-    resumed += ["train-ridge@random", "train-ridge@active", "evaluate"]
+    resumed = ["train-lr@propagated", "train-lr@partially_propagated", "train-lr@propagated_soft"]
+    resumed += ["train-lr-distances@all", "train-ridge@random", "train-ridge@active", "evaluate"]
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()

@@ -1,0 +1,160 @@
+"""Write the generated tables of README.md and docs/: `python -m experiments.docs`. A test holds them to the figures.
+
+They come from metrics/results.csv, metrics/benchmarks.json and metrics/metrics.json.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tabulate
+
+from benchmarks import digits, kmeans, models, peers, pipeline
+from experiments import charts, report, results
+from stages import evaluate, files, params
+
+tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
+PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
+
+
+def main() -> None:
+    generated = tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | printed_tables()
+    for page, text in filled({page: page.read_text(encoding="utf-8") for page in PAGES}, generated).items():
+        with files.atomic_write(page) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+
+def filled(pages: dict[Path, str], tables: dict[str, str]) -> dict[Path, str]:
+    """Put each table between its marks, `<!-- table: NAME -->` and `<!-- end of table -->`.
+
+    Raises
+    ------
+    ValueError
+        If a table has no place in the pages, or more than one; or a place has no table.
+    """
+    pattern = re.compile("(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+    places = [name for text in pages.values() for _, name, _ in pattern.findall(text)]
+    for name in {*places, *tables}:
+        if places.count(name) != 1 or name not in tables:
+            raise ValueError(f"{places.count(name)} places for {int(name in tables)} tables {name}, not 1 for 1")
+    return {
+        page: pattern.sub(lambda match: f"{match[1]}{tables[match[2]]}\n{match[3]}", text)
+        for page, text in pages.items()
+    }
+
+
+def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
+    """Make the tables of metrics/results.csv by name, in Markdown."""
+    compared, collapses = results.compared(runs, published), results.collapses(runs)
+    enough = report.budget_findings(results.by_setting(runs), published)
+    return {
+        "headline": headline(runs, published),
+        "enough": "\n".join(f"- {sentence}" for sentence in enough),
+        "budgets": budgets(runs, published),
+        "study": study(compared),
+        "findings": "\n".join(f"- {sentence}" for sentence in report.findings(runs, compared, collapses)),
+        "collapses": _markdown(report.collapse_table(collapses)),
+    }
+
+
+def printed_tables() -> dict[str, str]:
+    """Make the tables that the benchmarks and the last run print, by name."""
+    recorded = files.load_json(report.BENCHMARKS)
+    metrics, settings = files.load_json("metrics/metrics.json"), params.load()
+    print_table: dict[str, Callable[[list[dict[str, Any]]], None]] = {
+        "peers": peers.print_table,
+        "digits": digits.print_table,
+        "kmeans": kmeans.print_table,
+        "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
+        "network": lambda rows: models.print_table("network", rows),
+        "pipeline": pipeline.print_table,
+    }
+    shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
+    return shown | {"run": _printed(lambda: evaluate.print_table(metrics, settings))}
+
+
+def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
+    """Lay out what each number of labels reaches, in words that need no glossary."""
+    theirs, ours = results.study_best(published), _budgets(runs)
+    return _markdown(
+        pd.DataFrame(
+            [
+                {
+                    "labels": f"{row.clusters:,.0f}",
+                    "the study's best": report.percent(theirs.get(row.clusters)),
+                    "chosen at random": report.percent(row.random),
+                    "chosen actively": report.with_sd(row.accuracy, row.accuracy_sd),
+                    "plus a student network": report.with_sd(both.accuracy, both.accuracy_sd) if both else "",
+                }
+                for row, both in ours
+            ]
+        )
+    )
+
+
+def budgets(runs: pd.DataFrame, published: pd.DataFrame) -> str:
+    """Lay out, for each budget, the study's best and gains of active selection and of the student, paired by seed."""
+    theirs = results.study_best(published)
+    rows = []
+    for row, both in _budgets(runs):
+        rows.append(
+            {
+                "labels bought": f"{row.clusters:,.0f}",
+                "the study's best": report.percent(theirs.get(row.clusters)),
+                "ridge, random labels": report.percent(row.random),
+                "ridge, active": report.with_sd(row.accuracy, row.accuracy_sd),
+                "gain on random, paired": report.gain(row),
+                "seeds": str(row.seeds),
+            }
+        )
+        if both:
+            seeds = "" if both.seeds == row.seeds else f" ({both.seeds} seed{'s' * (both.seeds > 1)})"
+            rows[-1] |= {
+                "with a student network": report.with_sd(both.accuracy, both.accuracy_sd) + seeds,
+                "gain on ridge, paired": report.gain(both),
+            }
+    return _markdown(pd.DataFrame(rows).fillna(""))
+
+
+def _budgets(runs: pd.DataFrame) -> list[tuple[Any, Any]]:
+    """Pair the rows of active kernel ridge regression with those of its ensemble, None where it was not trained."""
+    paired = results.paired(runs)
+    ridge = paired[(paired["model"] == "ridge") & (paired["label_set"] == "active")]
+    both = {row.clusters: row for row in results.student_paired(runs).itertuples()}
+    return [(row, both.get(row.clusters)) for row in ridge.itertuples()]
+
+
+def study(compared: pd.DataFrame) -> str:
+    """Lay out the study's figures and ours as the study did: a row for each label set, both models side by side."""
+    named = compared.assign(name=[charts.setting_name(row) for row in compared.itertuples()])
+    rows = []
+    for name, trained in named.groupby("name", sort=False):
+        row = {"label set, labels bought": name}
+        for heading, classifiers in {"LR": ("lr", "lr_distances"), "NN": ("nn",)}.items():
+            one = trained[trained["model"].isin(classifiers)]
+            row[f"{heading}, study"] = report.percent(one["published"].iloc[0]) if len(one) else ""
+            row[f"{heading}, ours"] = report.with_sd(*one[["ours", "sd"]].iloc[0]) if len(one) else ""
+        rows.append(row)
+    return _markdown(pd.DataFrame(rows))
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    aligned = ["left"] + ["right"] * (len(table.columns) - 1)
+    return str(table.to_markdown(index=False, colalign=aligned, disable_numparse=True))
+
+
+def _printed(print_table: Callable[[], None]) -> str:
+    """Catch what a function prints, as a block of text in Markdown."""
+    output = io.StringIO()
+    with redirect_stdout(output):
+        print_table()
+    return f"```text\n{output.getvalue().rstrip()}\n```"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The pool: which images a query strategy may ask about, copies of labelled ones last."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fewlabels.arrays import Floats, first_occurrences
+
+
+def pool_of(
+    features: Floats, rows: ArrayLike, labels: ArrayLike, n: int, exclude: Iterable[int] = ()
+) -> NDArray[np.int64]:
+    """Find the rows among which a query strategy chooses.
+
+    No row of the pool is labelled or excluded, or an exact copy of one that is, or of a lower row of the pool: the copy
+    would cost a label and add nothing. Where fewer than n such rows remain, the pool is filled up to n with copies.
+    So a strategy that finds at most n rows in its pool asks for all of them.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n_images, d)
+    rows : array-like of int, shape (m,)
+        The images labelled so far.
+    labels : array-like, shape (m,)
+        Their labels.
+    n : int
+        How many images the strategy is to choose.
+    exclude : iterable of int, default=()
+        Images that must not be asked about, such as those that an annotator could not name.
+
+    Returns
+    -------
+    ndarray of int64
+        Distinct and ascending.
+
+    Raises
+    ------
+    ValueError
+        If n is below 1; if there is not one label for each row; if a row is labelled twice or is none of the images.
+
+    Examples
+    --------
+    >>> features = np.array([[0], [1], [1], [2], [0]], np.float32)
+    >>> pool_of(features, rows=[0], labels=[7], n=1)
+    array([1, 3])
+    >>> pool_of(features, rows=[0], labels=[7], n=3, exclude=[3])
+    array([1, 2, 4])
+    """
+    labelled, excluded = _rows("rows", rows, len(features)), _rows("exclude", list(exclude), len(features))
+    if n < 1:
+        raise ValueError(f"n: {n} is not 1 or more")
+    if len(labelled) != len(np.asarray(labels)):
+        raise ValueError(f"{len(labelled)} rows with {len(np.asarray(labels))} labels")
+    if len(np.unique(labelled)) < len(labelled):
+        raise ValueError("rows: one of them is labelled twice")
+    free = np.ones(len(features), bool)
+    free[labelled] = free[excluded] = False
+    first = first_occurrences(features)
+    known = np.zeros(len(features), bool)
+    known[first[~free]] = True
+    fresh = np.flatnonzero(free & ~known[first])
+    pool = fresh[np.unique(first[fresh], return_index=True)[1]]
+    if len(pool) < n:
+        copies = np.setdiff1d(np.flatnonzero(free), pool)
+        pool = np.append(pool, copies[: n - len(pool)])
+    return np.sort(pool)
+
+
+def _rows(name: str, rows: ArrayLike, count: int) -> NDArray[Any]:
+    chosen = np.asarray(rows)
+    if chosen.size == 0:
+        return np.empty(0, np.int64)
+    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+        raise ValueError(f"{name}: {chosen.dtype} of shape {chosen.shape} is no list of row numbers")
+    if chosen.min() < 0 or chosen.max() >= count:
+        raise ValueError(f"{name}: one of them is not between 0 and {count - 1}")
+    return chosen

@@ -1,0 +1,1 @@
+"""k-means for thousands of clusters of many images, and its compiled loops."""

@@ -1,0 +1,325 @@
+"""k-means for thousands of clusters of many images, in seconds.
+
+Lloyd's iterations compute all n x k distances in all dimensions, dozens of times, after a k-means++ that did as much;
+and they stop at a poor local optimum. Here:
+
+1. Points are projected on the principal axes that hold most of the variance: a hundred or so for images of clothes.
+2. Greedy k-means++ seeds on a sample; the triangle inequality saves most of its distances.
+3. Hartigan's method moves single points between neighbouring clusters. It accounts for how both means change, so it
+   still improves where Lloyd's iterations have stopped, and it compares a point with a few clusters near it only.
+4. Swaps take centroids whose removal costs least to clusters that gain most by a split.
+5. Every point is compared with all centroids; while that lowers the inertia, steps 3 to 5 repeat.
+6. Means and nearest centroids are computed in all dimensions.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fewlabels.arrays import Floats, principal_axes, squared_norms
+from fewlabels.clustering import loops
+from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
+from fewlabels.threads import for_each_chunk, map_chunks
+
+VARIANCE = 0.91
+"""Share of the variance that the principal axes hold: isotropic data keeps most dimensions, images few."""
+SAMPLE = 12_000
+"""Points that the axes are found from, and that seeds are drawn from; at least 5 for each cluster."""
+SEEDING_DIMENSIONS, TRIALS = 48, 3
+"""Axes that k-means++ uses, and candidate rows that it tries for each seed."""
+CANDIDATES = 32
+"""Neighbouring clusters that a point is compared with for a move."""
+FEW_DIMENSIONS = 32
+"""Axes that are compared first: they rule out most candidates for a move, and the other axes are then not computed."""
+ATTEMPTS, WORTHWHILE = 6, 5e-4
+"""How often steps 3 to 5 are done at most; and by which share the last time must lower the inertia for another."""
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """k-means clustering with scikit-learn's interface.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        How many clusters to form. None is ever empty.
+    random_state : int, RandomState instance or None, default=None
+        The same integer gives the same clusters.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of float32, shape (n_clusters, n_features)
+    labels_ : ndarray of int32, shape (n_samples,)
+        The nearest centroid of each training point. Where there are fewer distinct points than clusters, copies of one
+        point are dealt out so that every cluster has a member.
+    distances_ : ndarray of float32, shape (n_samples,)
+        The distance of each training point to its centroid.
+    inertia_ : float
+        Sum of the squared distances of the training points to their centroids.
+    n_iter_ : int
+        Passes over the data.
+
+    References
+    ----------
+    J. Hartigan, "Clustering Algorithms", 1975. M. Telgarsky and A. Vattani, "Hartigan's method: k-means clustering
+    without Voronoi", 2010. D. Arthur and S. Vassilvitskii, "k-means++: The advantages of careful seeding", 2007.
+
+    Examples
+    --------
+    >>> points = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    >>> kmeans = KMeans(2, random_state=0).fit(points)
+    >>> kmeans.inertia_, kmeans.labels_[0] == kmeans.labels_[1]
+    (1.0, np.True_)
+    """
+
+    def __init__(self, n_clusters: int = 8, *, random_state: int | np.random.RandomState | None = None) -> None:
+        self.n_clusters = n_clusters
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Find the centroids.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Computed with in float32.
+        y : ignored
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, or n_clusters is not between 1 and n_samples.
+        """
+        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C")
+        if not 1 <= self.n_clusters <= len(points):
+            raise ValueError(f"n_clusters: {self.n_clusters} is not between 1 and the number of samples, {len(points)}")
+        self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, check_random_state(self.random_state))
+        self.labels_, self.distances_ = _assigned(points, self.cluster_centers_)
+        self.inertia_ = float(np.sum(self.distances_**2, dtype=np.float64))
+        self._n_features_out = self.n_clusters
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+        """Find the nearest centroid of each point.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of int32, shape (n_samples,)
+        """
+        check_is_fitted(self)
+        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        return assign_to_nearest(points, self.cluster_centers_)[0]
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the distances to the centroids.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_clusters)
+        """
+        check_is_fitted(self)
+        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        return distances_to_centroids(points, self.cluster_centers_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _clustered(X: Floats, k: int, random: np.random.RandomState) -> tuple[Floats, int]:
+    """Compute the centroids in all dimensions, from clusters formed in few; and count the passes."""
+    Z = _projected(X, random)
+    seeds = _seeds(Z, k, random)
+    labels, _ = _assigned(Z, seeds)
+    order = np.argsort(labels, kind="stable")  # members side by side: their centroids stay in the CPU's cache
+    clusters = _Clusters(np.ascontiguousarray(Z[order]), labels[order], k)
+    scatter = float(np.sum(squared_norms(Z), dtype=np.float64))
+    candidates = CANDIDATES
+    for attempt in range(ATTEMPTS):
+        clusters.improve_by_moves(candidates)
+        if attempt == 0:
+            clusters.improve_by_swaps(candidates)
+        before = clusters.inertia(scatter)
+        clusters.labels, _ = _assigned(clusters.Z, clusters.C)
+        gain = 1 - clusters.inertia(scatter) / before if before > 0 else 0.0
+        if gain < WORTHWHILE:
+            break
+        if gain > 10 * WORTHWHILE:  # many points had a nearer centroid than the candidates: compare with more
+            candidates *= 2
+    labels[order] = clusters.labels
+    centroids = np.zeros((k, X.shape[1]), np.float32)
+    loops.set_means(X, labels, centroids, clusters.sizes)
+    return centroids, clusters.passes
+
+
+class _Clusters:
+    """A partition of points Z that is made better in place."""
+
+    def __init__(self, Z: Floats, labels: NDArray[np.int32], k: int) -> None:
+        self.Z, self.labels = Z, labels
+        self.C = np.zeros((k, Z.shape[1]), np.float32)
+        self.sizes = np.zeros(k, np.int64)
+        self.passes = 0
+
+    def inertia(self, scatter: float) -> float:
+        """Sum of squared distances to the means, by Huygens: the scatter about 0 less that of the means."""
+        loops.set_means(self.Z, self.labels, self.C, self.sizes)
+        return scatter - float(np.sum(squared_norms(self.C) * self.sizes, dtype=np.float64))
+
+    def improve_by_moves(self, candidates: int, passes: int = 40, until: float = 0.01) -> None:
+        """Hartigan's method: move single points until a pass moves less than that share of them.
+
+        All points propose a move by the same centroids, on all cores; the moves are then made one by one, where they
+        still lower the inertia. So the inertia never rises, and the result does not depend on the number of cores.
+        """
+        for number in range(passes):
+            if number % 2 == 0:
+                loops.set_means(self.Z, self.labels, self.C, self.sizes)  # rounding adds up in means that are moved
+                near = self.neighbours(candidates)
+            moved = loops.commit(self.Z, self.labels, self.C, self.sizes, self.proposals(near))
+            self.passes += 1
+            if moved <= until * len(self.Z):
+                break
+
+    def proposals(self, near: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The cluster that each point would move to, its own where no move lowers the inertia."""
+        leave, join = self.factors()
+        few = min(FEW_DIMENSIONS, self.Z.shape[1])
+        to = np.empty(len(self.Z), np.int32)
+
+        def propose(rows: slice) -> None:
+            loops.propose(self.Z, self.labels, self.C, leave, join, near, few, rows.start, rows.stop, to)
+
+        for_each_chunk(propose, len(self.Z), 4 * CHUNK)
+        return to
+
+    def improve_by_swaps(self, candidates: int, rounds: int = 3) -> None:
+        """Move centroids from where their removal costs least to where a split gains most: single moves never do that.
+
+        A swap locks the neighbours of both, because it changes their costs and gains.
+        """
+        k = len(self.C)
+        for _ in range(rounds):
+            loops.set_means(self.Z, self.labels, self.C, self.sizes)
+            near = self.neighbours(10)
+            order = np.argsort(self.labels, kind="stable")
+            starts = np.concatenate([[0], np.cumsum(self.sizes)])
+
+            cost, second = self.removals(near, order, starts)
+            gain, half = self.splits(order, starts)
+            locked, swaps = np.zeros(k, bool), 0
+            splittable = iter(np.argsort(-gain, kind="stable"))
+            split = next(splittable, None)
+            for removed in np.argsort(cost, kind="stable"):
+                if locked[removed]:
+                    continue
+                around = near[removed]
+                while split is not None and (locked[split] or split == removed or split in around):
+                    split = next(splittable, None)
+                if split is None or gain[split] <= cost[removed]:
+                    break
+                locked[[removed, split, *around, *near[split, :6]]] = True
+                gone = order[starts[removed] : starts[removed + 1]]
+                parted = order[starts[split] : starts[split + 1]]
+                self.labels[gone] = second[gone]
+                self.labels[parted[half[parted] == 1]] = removed
+                swaps += 1
+            self.improve_by_moves(candidates, passes=2)
+            if swaps <= max(1, k // 500):
+                break
+
+    def removals(self, near: NDArray[np.int32], order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
+        """What each centroid's removal costs, shape (k,), and where each point would then go, shape (n,)."""
+        _, join = self.factors()
+        cost, second = np.empty(len(self.C)), np.empty(len(self.Z), np.int32)
+        for_each_chunk(
+            lambda j: loops.removals(self.Z, self.C, join, near, order, starts, j.start, j.stop, cost, second),
+            len(self.C),
+            64,
+        )
+        return cost, second
+
+    def splits(self, order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
+        """What splitting each cluster gains, shape (k,), and in which half each point would then be, shape (n,)."""
+        gain, half = np.empty(len(self.C)), np.empty(len(self.Z), np.int8)
+        for_each_chunk(
+            lambda j: loops.splits(self.Z, self.C, order, starts, j.start, j.stop, gain, half), len(self.C), 64
+        )
+        return gain, half
+
+    def factors(self) -> tuple[Floats, Floats]:
+        """What a squared distance counts for when a point leaves, and joins, each cluster."""
+        sizes = self.sizes.astype(np.float32)
+        leave: Floats = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), np.float32(0))
+        join: Floats = sizes / (sizes + 1)
+        return leave, join
+
+    def neighbours(self, count: int) -> NDArray[np.int32]:
+        """The nearest other centroids of each centroid, nearest first: shape (k, at most count)."""
+        k = len(self.C)
+        columns = np.zeros((k, min(count, k - 1)), np.int32)
+        norms = squared_norms(self.C)
+
+        def fill(rows: slice) -> None:
+            loops.smallest(norms - 2 * (self.C[rows] @ self.C.T), rows.start, columns[rows])
+
+        if k > 1:
+            for_each_chunk(fill, k, 256)
+        return columns
+
+
+def _projected(X: Floats, random: np.random.RandomState) -> Floats:
+    """Project on as many principal axes as hold most of the variance; a sample gives the axes."""
+    sample = X[np.sort(random.permutation(len(X))[:SAMPLE])]
+    center = sample.mean(axis=0)
+    sample = sample - center
+    scatter = sum(map_chunks(lambda rows: sample[rows].T @ sample[rows], len(sample), CHUNK))
+    axes = principal_axes(scatter, VARIANCE)
+    Z = np.empty((len(X), axes.shape[1]), np.float32)
+
+    def fill(rows: slice) -> None:
+        Z[rows] = (X[rows] - center) @ axes
+
+    for_each_chunk(fill, len(X), CHUNK)
+    return Z
+
+
+def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
+    """k points of a sample, by greedy k-means++ in the first dimensions."""
+    sample = np.ascontiguousarray(Z[np.sort(random.permutation(len(Z))[: max(SAMPLE, 5 * k)])])
+    dimensions = min(SEEDING_DIMENSIONS, Z.shape[1])
+    chosen = loops.plusplus(sample, k, dimensions, random.uniform(size=(k, TRIALS)), random.randint(len(sample)))
+    seeds: Floats = sample[chosen]
+    return seeds
+
+
+def _assigned(X: NDArray[np.float32], centroids: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own."""
+    total = np.inf
+    while True:
+        labels, distances = assign_to_nearest(X, centroids)
+        before, total = total, distances.sum(dtype=np.float64)
+        sizes = np.bincount(labels, minlength=len(centroids))
+        if sizes.all():
+            return labels, distances
+        farthest = np.argsort(-distances, kind="stable")
+        movable = iter(farthest)
+        for empty in np.flatnonzero(sizes == 0):
+            row = next(row for row in movable if sizes[labels[row]] > 1)
+            sizes[labels[row]] -= 1
+            sizes[empty] += 1
+            centroids[empty], labels[row], distances[row] = X[row], empty, 0
+        if total >= before or total == 0:  # only copies of centroids are left to deal out
+            return labels, distances

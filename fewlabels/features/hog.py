@@ -1,0 +1,175 @@
+"""Histograms of oriented gradients (HOG): where in an image edges run in which direction.
+
+They describe shapes better than pixels do. The method: N. Dalal and B. Triggs, "Histograms of Oriented
+Gradients for Human Detection", CVPR 2005. Here each edge counts in the two nearest directions and in the neighbouring
+cells, so that a small shift or turn of an image changes its features little; then come the principal components.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.features.scaled_pca import ScaledPCA
+from fewlabels.threads import for_each_chunk
+
+ORIENTATIONS = 8
+"""Directions told apart, in the full circle: from dark to light is not from light to dark."""
+CELLS = 9
+"""Cells along a side of 28 pixels, 3 pixels apart."""
+FLOOR = 0.01
+"""Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
+SAMPLE = 12_000
+"""Images at most that the principal components are computed from."""
+CHUNK = 512
+"""Images at a time, so that memory stays bounded: some 10 MB for each thread."""
+
+
+class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Histograms of oriented gradients, reduced to their principal components.
+
+    The components are scaled by one number to a mean squared norm of 1, as `ScaledPCA` does, so that one kernel width
+    suits images of every kind.
+
+    Parameters
+    ----------
+    image_shape : (int, int)
+        Height and width of an image, in pixels.
+    n_components : int, default=300
+        Numbers kept for each image; fewer where the data have fewer.
+
+    Attributes
+    ----------
+    pca_ : ScaledPCA
+        Fitted to the histograms of at most 12,000 of the images, evenly spaced.
+    n_features_in_ : int
+        Pixels of an image.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).integers(0, 256, (50, 64), dtype=np.uint8)
+    >>> HOG((8, 8), n_components=10).fit_transform(images).shape
+    (50, 10)
+    """
+
+    def __init__(self, image_shape: Sequence[int], n_components: int = 300) -> None:
+        self.image_shape = image_shape
+        self.n_components = n_components
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Find the principal components.
+
+        Parameters
+        ----------
+        X : array-like of uint8, shape (n, height * width)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not of that shape.
+        """
+        images = _checked(X, self.image_shape)
+        sample = images[evenly_spaced(len(images), SAMPLE)]
+        self.pca_ = ScaledPCA(self.n_components).fit(_describe(sample, self._histograms))
+        self.n_features_in_ = images.shape[1]
+        self._n_features_out = self.pca_.components_.shape[1]
+        return self
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Compute the features of images.
+
+        Parameters
+        ----------
+        X : array-like of uint8, shape (n, height * width)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_components)
+
+        Raises
+        ------
+        ValueError
+            If X is not of that shape.
+        """
+        check_is_fitted(self)
+        images = _checked(X, self.image_shape)
+        return _describe(images, lambda chunk: self.pca_.transform(self._histograms(chunk)))
+
+    def _histograms(self, images: NDArray[np.uint8]) -> Floats:
+        return oriented_gradients(images, self.image_shape)
+
+
+def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) -> Floats:
+    """Compute histograms of oriented gradients: the strength of edges in each direction, in each cell of a grid.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height * width)
+    image_shape : (int, int)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, f)
+        For each block of 2 x 2 neighbouring cells, row by row, its cells' strengths in each direction, with their sum
+        scaled to about 1, then the square root. 2,048 numbers for 28 x 28 pixels.
+
+    Examples
+    --------
+    >>> oriented_gradients(np.zeros((3, 784), np.uint8), (28, 28)).shape
+    (3, 2048)
+    """
+    height, width = image_shape
+    pixels = np.sqrt(images.reshape(-1, height, width) * np.float32(1 / 255))
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
+    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
+    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
+    strength = np.hypot(across, down)
+    direction = np.arctan2(down, across) * np.float32(ORIENTATIONS / (2 * np.pi)) % ORIENTATIONS
+    rows, columns = _pooling(height), _pooling(width)
+    cells = np.empty((len(pixels), len(rows), len(columns), ORIENTATIONS), np.float32)
+    for orientation in range(ORIENTATIONS):
+        apart = np.abs(direction - orientation)
+        weight = np.maximum(1 - np.minimum(apart, ORIENTATIONS - apart), 0)
+        cells[..., orientation] = rows @ ((strength * weight) @ columns.T)
+    blocks = np.lib.stride_tricks.sliding_window_view(cells, (2, 2), axis=(1, 2))
+    blocks = blocks.reshape(len(pixels), (len(rows) - 1) * (len(columns) - 1), -1)
+    normalised = np.sqrt(blocks / (blocks.sum(axis=2, keepdims=True) + np.float32(FLOOR)))
+    return np.asarray(normalised.reshape(len(pixels), -1), np.float32)
+
+
+def _pooling(size: int) -> Floats:
+    """Compute the weight of each pixel in each cell along a side: overlapping Gaussians, each with a sum of 1."""
+    cells = int(np.clip(round(size * CELLS / 28), 4, CELLS))
+    margin = 1.5 * size / 28
+    centres = np.linspace(margin, size - 1 - margin, cells)
+    spacing = centres[1] - centres[0]
+    weights = np.exp(-0.5 * ((np.arange(size) - centres[:, None]) / (spacing / 2)) ** 2)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _checked(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[np.uint8]:
+    images = np.asarray(X)
+    if images.ndim != 2 or images.shape[1] != np.prod(image_shape):
+        raise ValueError(f"images of shape {images.shape} are not rows of {' x '.join(map(str, image_shape))} pixels")
+    return images
+
+
+def _describe(images: NDArray[np.uint8], describe: Callable[[NDArray[np.uint8]], Floats]) -> Floats:
+    """Apply a function to chunks of images and put its results together."""
+    first = describe(images[:1])
+    out = np.empty((len(images), first.shape[1]), np.float32)
+
+    def fill(rows: slice) -> None:
+        out[rows] = describe(images[rows])
+
+    for_each_chunk(fill, len(images), CHUNK)
+    return out

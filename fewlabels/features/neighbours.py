@@ -1,0 +1,66 @@
+"""The graph of nearest neighbours: images that look alike are joined, so that labels can spread between them."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+
+from fewlabels.arrays import Floats
+
+
+def nearest_neighbours(features: Floats, n_neighbours: int = 5) -> NDArray[np.int32]:
+    """Find the nearest neighbours of each image, itself left out.
+
+    Compares all pairs, some rows at a time: the time grows with the square of n, the memory with n.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, d)
+    n_neighbours : int, default=5
+        At most n - 1 are found.
+
+    Returns
+    -------
+    ndarray of int32, shape (n, min(n_neighbours, n - 1))
+
+    Examples
+    --------
+    >>> nearest_neighbours(np.array([[0], [1], [9], [11]], np.float32), n_neighbours=1)
+    array([[1],
+           [0],
+           [3],
+           [2]], dtype=int32)
+    """
+    search = NearestNeighbors(n_neighbors=min(n_neighbours, len(features) - 1), algorithm="brute").fit(features)
+    neighbours: NDArray[np.int32] = search.kneighbors(return_distance=False).astype(np.int32)
+    return neighbours
+
+
+def neighbour_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:
+    """Build the symmetric, normalised graph that joins each image with its neighbours.
+
+    Parameters
+    ----------
+    neighbours : ndarray of int32, shape (n, k)
+        As from `nearest_neighbours`.
+
+    Returns
+    -------
+    csr_array of float32, shape (n, n)
+        Symmetric, with at most 2 * n * k entries: D^-1/2 A D^-1/2, where A is 1 for an edge and D counts edges.
+
+    References
+    ----------
+    D. Zhou et al., "Learning with Local and Global Consistency", NeurIPS 2003.
+
+    Examples
+    --------
+    >>> neighbour_graph(np.array([[1], [0], [3], [2]], np.int32)).toarray()[0]
+    array([0., 1., 0., 0.], dtype=float32)
+    """
+    n, k = neighbours.shape
+    ends = (np.repeat(np.arange(n), k), neighbours.ravel())
+    edges = sparse.csr_array((np.ones(neighbours.size, np.float32), ends), shape=(n, n))
+    edges = edges.maximum(edges.T)
+    scale = sparse.diags_array(1 / np.sqrt(np.maximum(edges.sum(axis=1), 1)), dtype=np.float32)
+    return (scale @ edges @ scale).tocsr()

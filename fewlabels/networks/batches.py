@@ -1,0 +1,99 @@
+"""Batches of images for a network, made without tf.data's automatic tuning.
+
+The tuner sleeps between two adjustments: 10 ms, then twice as long each time. Now and then it misses that a training
+has ended, and the training waits until the tuner wakes: after 41 seconds, for another 41. These batches have nothing
+to tune, so the tuner is switched off, and predictions do without tf.data.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fewlabels.arrays import Floats
+from fewlabels.networks.quiet_keras import keras, tf
+
+CHUNK = 1024
+"""Images in a batch of predictions, so that memory stays bounded."""
+
+LookUp = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def shuffled_batches(count: int, batch_size: int, seed: int, look_up: LookUp) -> tf.data.Dataset:
+    """Make batches without end, shuffled anew in each epoch.
+
+    Parameters
+    ----------
+    count : int
+        How many images there are.
+    batch_size : int
+    seed : int
+    look_up : callable
+        Takes the row numbers of a batch, from 0 to count - 1, and returns its images and targets.
+
+    Returns
+    -------
+    tf.data.Dataset
+
+    Examples
+    --------
+    >>> batches = shuffled_batches(4, 2, seed=0, look_up=lambda rows: (rows, 10 * rows))
+    >>> sorted(int(row) for rows, _ in batches.take(2) for row in rows)
+    [0, 1, 2, 3]
+    """
+    numbers = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
+    return _without_tuning(numbers.batch(batch_size, drop_remainder=True).map(look_up).prefetch(2))
+
+
+def ordered_batches(images: NDArray[np.uint8], targets: NDArray[np.uint8], batch_size: int = CHUNK) -> tf.data.Dataset:
+    """Make the batches of one epoch, in order.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height * width)
+    targets : ndarray of uint8, shape (n,)
+    batch_size : int, default=1024
+
+    Returns
+    -------
+    tf.data.Dataset
+
+    Examples
+    --------
+    >>> batches = ordered_batches(np.zeros((3, 4), np.uint8), np.arange(3, dtype=np.uint8), batch_size=2)
+    >>> [targets.numpy().tolist() for _, targets in batches]
+    [[0, 1], [2]]
+    """
+    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size))
+
+
+def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
+    """Compute a network's output for images.
+
+    Parameters
+    ----------
+    network : keras.Model
+        With one output.
+    X : array-like of uint8, shape (n, height * width)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, outputs)
+
+    Examples
+    --------
+    >>> inputs = keras.Input((2,), dtype="uint8")
+    >>> predict_in_batches(keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs)), [[1, 3]])
+    array([[2., 6.]], dtype=float32)
+    """
+    images = np.asarray(X)
+    out = np.empty((len(images), network.output_shape[-1]), np.float32)
+    for start in range(0, len(images), CHUNK):
+        out[start : start + CHUNK] = network.predict_on_batch(images[start : start + CHUNK])
+    return out
+
+
+def _without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

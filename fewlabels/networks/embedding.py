@@ -1,0 +1,93 @@
+"""The last features of a trained network, as features for another classifier."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.features.scaled_pca import ScaledPCA
+from fewlabels.networks.batches import predict_in_batches
+from fewlabels.networks.quiet_keras import keras
+
+SAMPLE = 12_000
+"""Images at most that the principal components are computed from."""
+
+
+class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The input of a network's last layer, reduced to its principal components.
+
+    Scaled by `ScaledPCA`, as HOG features are, so that the same kernel width suits both.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Trained; its last layer computes the classes' scores.
+    n_components : int, default=100
+        Numbers kept for each image; fewer where the network or the images have fewer.
+
+    Attributes
+    ----------
+    pca_ : ScaledPCA
+        Fitted to the last features of at most 12,000 of the images, evenly spaced.
+    n_features_in_ : int
+        Pixels of an image.
+
+    Examples
+    --------
+    >>> from fewlabels.networks.architectures import compact
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    >>> Embedding(compact((8, 8), n_classes=3), n_components=5).fit_transform(images).shape
+    (20, 5)
+    """
+
+    def __init__(self, network: keras.Model, n_components: int = 100) -> None:
+        self.network = network
+        self.n_components = n_components
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Find the principal components.
+
+        Parameters
+        ----------
+        X : array-like of uint8, shape (n, height * width)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        images = np.asarray(X)
+        self.pca_ = ScaledPCA(self.n_components).fit(self.last_features(images[evenly_spaced(len(images), SAMPLE)]))
+        self.n_features_in_ = images.shape[1]
+        self._n_features_out = self.pca_.components_.shape[1]
+        return self
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Compute the features of images.
+
+        Parameters
+        ----------
+        X : array-like of uint8, shape (n, height * width)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_components)
+        """
+        check_is_fitted(self)
+        return self.pca_.transform(self.last_features(X))
+
+    def last_features(self, X: ArrayLike) -> Floats:
+        """Compute the input of the network's last layer.
+
+        Parameters
+        ----------
+        X : array-like of uint8, shape (n, height * width)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, f)
+        """
+        return predict_in_batches(keras.Model(self.network.inputs, self.network.layers[-1].input), X)

@@ -1,0 +1,84 @@
+"""Soft voting: the mean of several classifiers' probabilities. They err differently, so their mean errs less."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from fewlabels.label_set import LabelSet
+from fewlabels.networks.embedding import Embedding
+from fewlabels.networks.quiet_keras import keras
+
+
+def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
+    """Average the probabilities of classifiers that have been trained.
+
+    Parameters
+    ----------
+    classifiers : mapping of str to classifier
+        Trained on the same classes and the same kind of input.
+
+    Returns
+    -------
+    sklearn.ensemble.VotingClassifier
+        Ready to predict; the classifiers are not trained again.
+
+    Raises
+    ------
+    ValueError
+        If their classes differ.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> always, half = (DummyClassifier(strategy="prior").fit([[0]] * n, [0] + [1] * (n - 1)) for n in (4, 2))
+    >>> soft_voting({"three quarters": always, "half": half}).predict_proba([[0]])
+    array([[0.375, 0.625]])
+    """
+    first, *others = (np.asarray(classifier.classes_) for classifier in classifiers.values())
+    if not all(np.array_equal(first, other) for other in others):
+        raise ValueError("the classifiers were trained on different classes")
+    frozen = [(name, FrozenEstimator(classifier)) for name, classifier in classifiers.items()]
+    # Fitting frozen classifiers trains nothing: it only notes the classes, so the values of X do not matter.
+    return VotingClassifier(frozen, voting="soft").fit(np.zeros((len(first), 1)), first)
+
+
+def classifier_on_embedding(
+    network: keras.Model, images: NDArray[np.uint8], label_set: LabelSet, classifier: Any
+) -> Pipeline:
+    """Train a classifier on a network's last features of the images whose labels were bought.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Trained.
+    images : ndarray of uint8, shape (m, height * width)
+        Those of the label set, in its order.
+    label_set : LabelSet
+        Only its bought labels are used, not its probabilities.
+    classifier : scikit-learn classifier
+        A clone of it is trained.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        From raw pixels to probabilities.
+
+    Examples
+    --------
+    >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+    >>> from fewlabels.networks.architectures import compact
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    >>> label_set = LabelSet.from_bought(range(20), np.arange(20) % 2)
+    >>> model = classifier_on_embedding(compact((8, 8), n_classes=2), images, label_set, KernelRidgeClassifier())
+    >>> model.predict_proba(images).shape
+    (20, 2)
+    """
+    embedding, bought = Embedding(network).fit(images), label_set.bought
+    trained = clone(classifier).fit(embedding.transform(images[bought]), label_set.labels[bought])
+    return make_pipeline(embedding, trained)

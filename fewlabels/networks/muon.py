@@ -1,0 +1,44 @@
+"""The optimiser Muon for convolutions: it orthogonalises each update, so that networks need half the steps.
+
+The method: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
+https://kellerjordan.github.io/posts/muon/. Keras has it for matrices; here the kernel of a convolution is reshaped to a
+matrix, with the inputs of a filter along one side and the filters along the other.
+"""
+
+import math
+from typing import Any
+
+from fewlabels.networks.quiet_keras import keras, tf
+
+
+class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
+    """Muon for the kernels of two-dimensional convolutions, Adam for all other weights.
+
+    Parameters
+    ----------
+    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
+        One rate for both: an update of Muon is about as large as one of Adam (J. Liu et al., "Muon is Scalable for LLM
+        Training", 2025).
+
+    Examples
+    --------
+    >>> kernel, bias = keras.Variable(tf.zeros((3, 3, 1, 2))), keras.Variable(tf.zeros(2))
+    >>> optimizer = ConvolutionMuon(0.1)
+    >>> optimizer.build([kernel, bias])
+    >>> optimizer.apply([tf.ones((3, 3, 1, 2)), tf.ones(2)])
+    >>> round(float(bias[0]), 3)
+    -0.1
+    """
+
+    def __init__(self, learning_rate: Any, **options: Any) -> None:
+        super().__init__(learning_rate, **({"weight_decay": None, "adam_weight_decay": 0.0} | options))
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) != 4
+
+    def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
+        return tf.reshape(super().zeropower_via_newtonschulz5(tf.reshape(x, (-1, x.shape[-1])), steps), x.shape)
+
+    def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
+        *seen, filters = x.shape
+        return x * (self.rms_rate * math.sqrt(max(math.prod(seen), filters)))

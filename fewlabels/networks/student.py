@@ -1,0 +1,215 @@
+"""Train a student network on soft labels of all images, until it is more accurate than the classifier that gave them.
+
+Self-training with a noisy student (Q. Xie et al., "Self-training with Noisy Student improves ImageNet classification",
+CVPR 2020): the teacher is kernel ridge regression on few bought labels. The student sees every image shifted, and with
+some of its last features dropped, so that it does not fit the teacher's mistakes. After each generation its own
+predictions, and those of a classifier trained on its last features of the bought images, correct the soft labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.arrays import Floats
+from fewlabels.label_set import LabelSet
+from fewlabels.networks.architectures import edges
+from fewlabels.networks.batches import shuffled_batches
+from fewlabels.networks.classifier import NetworkClassifier
+from fewlabels.networks.ensemble import classifier_on_embedding
+from fewlabels.networks.muon import ConvolutionMuon
+from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
+from fewlabels.networks.training import has_collapsed, schedule
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """How a student is trained.
+
+    Attributes
+    ----------
+    generations : int
+        How often it is trained on. After each but the last, the soft labels are corrected.
+    epochs : int
+        How often it sees each image in a generation.
+    batch_size : int
+    learning_rate : float
+        Peak of the optimiser's rate in a generation, as of `fewlabels.networks.training.schedule`.
+    dropout : float
+        The part of the last features that is dropped at random in a step.
+    repeats : int
+        How often a bought label counts in an epoch.
+    shift : int
+        Images are moved by so many pixels at most, in each direction.
+
+    Examples
+    --------
+    >>> StudentSettings(generations=1).shift
+    1
+    """
+
+    generations: int = 4
+    epochs: int = 1
+    batch_size: int = 128
+    learning_rate: float = 0.003
+    dropout: float = 0.3
+    repeats: int = 5
+    shift: int = 1
+
+
+def train_student(
+    images: NDArray[np.uint8],
+    label_set: LabelSet,
+    classifier: Any,
+    *,
+    image_shape: Sequence[int],
+    n_classes: int,
+    settings: StudentSettings,
+    seed: int,
+) -> NetworkClassifier:
+    """Train a network of the architecture `edges` on soft labels. No label is held back for validation.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height * width)
+        All training images; the label set says which rows are used.
+    label_set : LabelSet
+        With probabilities.
+    classifier : scikit-learn classifier
+        Clones of it are trained on the student's last features of the bought images; it has all classes.
+    image_shape : (int, int)
+        Height and width.
+    n_classes : int
+    settings : StudentSettings
+    seed : int
+        Seeds the initialisation, the order of the images and their shifts.
+
+    Returns
+    -------
+    NetworkClassifier
+        With a row of `curves` for each epoch: `start`, always 0, `step`, `loss`, and `accuracy` by the soft labels of
+        the generation.
+
+    Raises
+    ------
+    ValueError
+        If the label set has no probabilities or no bought labels, or is smaller than a batch.
+
+    Examples
+    --------
+    >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+    >>> images = np.repeat(np.array([[0], [255]], np.uint8), 40, axis=0).repeat(64, axis=1)
+    >>> labels = (np.arange(80) // 40).astype(np.uint8)
+    >>> soft = LabelSet(np.arange(80), labels, np.arange(80) % 10 == 0, np.eye(2, dtype=np.float32)[labels])
+    >>> quick = StudentSettings(generations=2, epochs=4, batch_size=16)
+    >>> ridge = KernelRidgeClassifier(classes=range(2))
+    >>> student = train_student(images, soft, ridge, image_shape=(8, 8), n_classes=2, settings=quick, seed=0)
+    >>> len(student.curves)
+    8
+    """
+    if label_set.probabilities is None:
+        raise ValueError("the label set has no probabilities")
+    if not label_set.bought.any():
+        raise ValueError("the label set has no bought labels")
+    repeated = np.repeat(np.flatnonzero(label_set.bought), settings.repeats - 1)
+    order = np.concatenate([np.arange(len(label_set)), repeated])
+    steps = len(order) // settings.batch_size
+    if not steps:
+        raise ValueError(f"{len(label_set)} images are fewer than one batch of {settings.batch_size}")
+    keras.utils.set_random_seed(seed)
+    shown, targets = images[label_set.rows], label_set.probabilities
+    network = edges(image_shape, n_classes, settings.dropout)
+    epochs: list[tuple[float, float]] = []
+    for generation in range(settings.generations):
+        if generation:
+            targets = corrected(label_set, network, shown, classifier)
+        optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
+        network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+        history = network.fit(
+            _batches(shown, targets, order, image_shape, settings.batch_size, settings.shift, seed + generation),
+            steps_per_epoch=steps,
+            epochs=settings.epochs,
+            callbacks=[TqdmCallback(verbose=0, desc=f"student, generation {generation + 1}", disable=None)],
+            shuffle=False,  # the batches are shuffled
+            verbose=0,
+        ).history
+        epochs += list(zip(history["loss"], history["accuracy"], strict=True))
+    collapsed = has_collapsed(network, shown[:1000])
+    curves = [
+        {"start": 0, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
+        for epoch, (loss, accuracy) in enumerate(epochs)
+    ]
+    return NetworkClassifier(
+        keras.Model(network.inputs, network.outputs, name="student"), curves, int(collapsed), collapsed
+    )
+
+
+def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint8], classifier: Any) -> Floats:
+    """Correct soft labels by the mean of three predictions; bought labels stay certain.
+
+    The three are the soft labels as given, the network's probabilities, and those of a classifier on its last features.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+        With probabilities.
+    network : keras.Model
+        Trained on them.
+    images : ndarray of uint8, shape (m, height * width)
+        Those of the label set, in its order.
+    classifier : scikit-learn classifier
+        A clone of it is trained.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If the label set has no probabilities.
+
+    Examples
+    --------
+    >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    >>> soft = LabelSet(np.arange(20), np.zeros(20, np.uint8), np.arange(20) < 5, np.eye(2, dtype=np.float32)[[0] * 20])
+    >>> ridge = KernelRidgeClassifier(classes=range(2))
+    >>> corrected(soft, edges((8, 8), n_classes=2), images, ridge).shape
+    (20, 2)
+    """
+    given = label_set.probabilities
+    if given is None:
+        raise ValueError("the label set has no probabilities")
+    embedding, trained = classifier_on_embedding(network, images, label_set, classifier)
+    last = embedding.last_features(images)
+    own = network.layers[-1](last).numpy()
+    mean = np.asarray((given + own + trained.predict_proba(embedding.pca_.transform(last))) / 3, np.float32)
+    mean[label_set.bought] = given[label_set.bought]
+    return mean
+
+
+def _batches(
+    images: NDArray[np.uint8],
+    probabilities: Floats,
+    order: NDArray[np.int64],
+    image_shape: Sequence[int],
+    batch_size: int,
+    shift: int,
+    seed: int,
+) -> tf.data.Dataset:
+    """Make shuffled batches without end, each image shifted at random every time."""
+    pixels, targets, rows = tf.constant(images), tf.constant(probabilities), tf.constant(order)
+
+    def shifted(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        which = tf.gather(rows, picked)
+        batch = tf.reshape(tf.gather(pixels, which), (-1, *image_shape))
+        batch = tf.pad(batch, [[0, 0], [shift, shift], [shift, shift]])
+        moves = tf.random.uniform((2, batch_size, 1), 0, 2 * shift + 1, tf.int32, seed=seed)
+        batch = tf.gather(batch, moves[0] + tf.range(image_shape[0]), axis=1, batch_dims=1)
+        batch = tf.gather(batch, moves[1] + tf.range(image_shape[1]), axis=2, batch_dims=1)
+        return tf.reshape(batch, (-1, int(np.prod(image_shape)))), tf.gather(targets, which)
+
+    return shuffled_batches(len(order), batch_size, seed, shifted)

@@ -1,0 +1,232 @@
+"""Train a small network on a label set, for a number of gradient steps that suits 500 labels as well as 60,000.
+
+A network can collapse: it predicts one class for every image, and its accuracy is the frequency of that class. From an
+unlucky initialisation the study's network does so now and then. A collapse is detected here and the training started
+again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from fewlabels.label_set import LabelSet
+from fewlabels.networks.architectures import ARCHITECTURES, OPTIMIZERS
+from fewlabels.networks.batches import ordered_batches, predict_in_batches, shuffled_batches
+from fewlabels.networks.classifier import NetworkClassifier
+from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
+
+CHECKS = 20
+"""How often a training evaluates its validation data."""
+HELD_BACK = 2000
+"""Validation images at most: more would slow every evaluation and hardly change its result."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    architecture : {"compact", "edges", "study"}
+    steps : int
+        Gradient steps from one initialisation at most, rounded to whole intervals between two evaluations of the
+        validation data; there are 20 in a training.
+    batch_size : int
+    learning_rate : float
+        Peak of the optimiser's rate, as of `schedule`.
+    validation_share : float
+        The part of the label set that is held back to decide when to stop, between 0 and 1; 2,000 images at most.
+    patience : int
+        Stop after so many evaluations without a smaller validation loss.
+    restarts : int
+        How often to start again after a collapse.
+
+    Examples
+    --------
+    >>> TrainingSettings(steps=250).batch_size
+    128
+    """
+
+    architecture: str = "compact"
+    steps: int = 1000
+    batch_size: int = 128
+    learning_rate: float = 0.003
+    validation_share: float = 0.1
+    patience: int = 8
+    restarts: int = 3
+
+
+def train(
+    images: NDArray[np.uint8],
+    label_set: LabelSet,
+    *,
+    image_shape: Sequence[int],
+    n_classes: int,
+    settings: TrainingSettings,
+    seed: int,
+) -> NetworkClassifier:
+    """Train a network on a label set, from new initialisations until one does not collapse.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height * width)
+        All training images; the label set says which rows are used.
+    label_set : LabelSet
+        Its probabilities are not used.
+    image_shape : (int, int)
+        Height and width.
+    n_classes : int
+    settings : TrainingSettings
+    seed : int
+        Seeds the split, the initialisations and the order of the images.
+
+    Returns
+    -------
+    NetworkClassifier
+        With a row of `curves` for each evaluation of the validation data: `start` (0 for the first initialisation),
+        `step`, `loss`, `accuracy`, `validation_loss`, `validation_accuracy`.
+
+    Raises
+    ------
+    ValueError
+        If the label set is too small to hold back validation data.
+
+    Examples
+    --------
+    >>> images = np.repeat(np.array([[0], [255]], np.uint8), 50, axis=0).repeat(64, axis=1)
+    >>> label_set = LabelSet.from_bought(range(100), np.arange(100) // 50)
+    >>> quick = TrainingSettings(steps=40, batch_size=32)
+    >>> model = train(images, label_set, image_shape=(8, 8), n_classes=2, settings=quick, seed=0)
+    >>> model.predict(images[[0, 99]])
+    array([0, 1])
+    """
+    held_back = min(HELD_BACK, ceil(settings.validation_share * len(label_set)))
+    if len(label_set) <= held_back:
+        raise ValueError(f"{len(label_set)} labels are too few to hold back {held_back} for validation")
+    _, counts = np.unique(label_set.labels, return_counts=True)
+    every_class_fits = counts.min() >= 2 and min(held_back, len(label_set) - held_back) >= len(counts)
+    train_rows, validation_rows = train_test_split(
+        np.arange(len(label_set)),
+        test_size=held_back,
+        random_state=seed,
+        stratify=label_set.labels if every_class_fits else None,
+    )
+    held_out = images[label_set.rows[validation_rows]], label_set.labels[validation_rows]
+
+    keras.utils.set_random_seed(seed)  # tf.data shuffles by this seed, too
+    batches = _batches(images, label_set, train_rows, settings.batch_size, seed)
+    curves: list[dict[str, float]] = []
+    for start in range(settings.restarts + 1):
+        keras.utils.set_random_seed((seed + start) % 2**32)
+        model = ARCHITECTURES[settings.architecture](image_shape, n_classes)
+        optimizer = OPTIMIZERS.get(settings.architecture, keras.optimizers.Adam)
+        curves += _train_once(model, batches, held_out, optimizer, settings, start)
+        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:: ceil(len(label_set) / 1000)]])
+        if not collapsed:
+            break
+    without_optimizer = keras.Model(model.inputs, model.outputs, name=model.name)
+    return NetworkClassifier(without_optimizer, curves, collapsed_starts=start + collapsed, collapsed=collapsed)
+
+
+def has_collapsed(network: keras.Model, images: NDArray[np.uint8]) -> bool:
+    """Tell whether a network predicts the same class for every image.
+
+    Parameters
+    ----------
+    network : keras.Model
+    images : ndarray of uint8, shape (n, height * width)
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> inputs = keras.Input((2,), dtype="uint8")
+    >>> network = keras.Model(inputs, keras.layers.Rescaling(1.0)(inputs))
+    >>> has_collapsed(network, np.array([[0, 1], [3, 4]])), has_collapsed(network, np.array([[0, 1], [4, 3]]))
+    (True, False)
+    """
+    predicted = predict_in_batches(network, images).argmax(axis=1)
+    return bool(np.all(predicted == predicted[0]))
+
+
+def schedule(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Warm up over the first tenth of the steps, then decay to zero by half a cosine.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The peak.
+    steps : int
+
+    Returns
+    -------
+    keras.optimizers.schedules.LearningRateSchedule
+
+    Examples
+    --------
+    >>> rate = schedule(0.003, steps=100)
+    >>> [round(float(rate(step)), 4) for step in (0, 10, 100)]
+    [0.0, 0.003, 0.0]
+    """
+    warm_up = ceil(steps / 10)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=learning_rate, warmup_steps=warm_up
+    )
+
+
+def _batches(
+    images: NDArray[np.uint8], label_set: LabelSet, rows: NDArray[np.int64], batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Make shuffled batches without end; only row numbers are shuffled, and pixels stay bytes until in the network."""
+    pixels, labels = tf.constant(images[label_set.rows[rows]]), tf.constant(label_set.labels[rows])
+    return shuffled_batches(
+        len(rows), batch_size, seed, lambda picked: (tf.gather(pixels, picked), tf.gather(labels, picked))
+    )
+
+
+def _train_once(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    held_out: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    optimizer: Callable[[keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer],
+    settings: TrainingSettings,
+    start: int,
+) -> list[dict[str, float]]:
+    """Train from the current weights, keep the best on the data held out, and return the curves."""
+    interval = max(1, round(settings.steps / CHECKS))
+    checks = ceil(settings.steps / interval)
+    model.compile(
+        optimizer(schedule(settings.learning_rate, checks * interval)),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    history = model.fit(
+        batches,
+        steps_per_epoch=interval,
+        epochs=checks,
+        validation_data=ordered_batches(*held_out),
+        callbacks=[
+            keras.callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True),
+            TqdmCallback(verbose=0, desc=f"start {start}, {len(held_out[0])} images held back", disable=None),
+        ],
+        shuffle=False,  # the batches are shuffled
+        verbose=0,
+    ).history
+    return [
+        {
+            "start": start,
+            "step": (check + 1) * interval,
+            "loss": history["loss"][check],
+            "accuracy": history["accuracy"][check],
+            "validation_loss": history["val_loss"][check],
+            "validation_accuracy": history["val_accuracy"][check],
+        }
+        for check in range(len(history["loss"]))
+    ]

@@ -1,0 +1,72 @@
+"""Label propagation within clusters: their members take the label of the representative."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.label_set import LabelSet
+
+
+def propagate(
+    representatives: LabelSet, assignments: NDArray[np.int32], kept: NDArray[np.bool_] | None = None
+) -> LabelSet:
+    """Give each image the label of its cluster's representative.
+
+    Parameters
+    ----------
+    representatives : LabelSet
+        One bought label for each cluster; labels that it does not mark as bought are not used.
+    assignments : ndarray of int32, shape (n,)
+        The cluster of each image.
+    kept : ndarray of bool, shape (n,), optional
+        Which images to give a label at all; the representatives always keep theirs.
+
+    Returns
+    -------
+    LabelSet
+        Every kept image with its inferred label and every representative with its bought one.
+
+    Examples
+    --------
+    >>> spread = propagate(LabelSet.from_bought([0, 2], [7, 3]), np.array([0, 0, 1], np.int32))
+    >>> spread.labels, spread.bought
+    (array([7, 7, 3], dtype=uint8), array([ True, False,  True]))
+    """
+    paid = representatives.rows[representatives.bought]
+    label_of = np.zeros(assignments.max() + 1, np.uint8)
+    label_of[assignments[paid]] = representatives.labels[representatives.bought]
+    bought = np.zeros(len(assignments), bool)
+    bought[paid] = True
+    rows = np.arange(len(assignments)) if kept is None else np.flatnonzero(kept | bought)
+    return LabelSet(rows=rows, labels=label_of[assignments[rows]], bought=bought[rows])
+
+
+def within_percentile(
+    assignments: NDArray[np.int32], distances: NDArray[np.float32], percentile: float
+) -> NDArray[np.bool_]:
+    """Select the images within a percentile of the distances in their own cluster.
+
+    Parameters
+    ----------
+    assignments : ndarray of int32, shape (n,)
+        The cluster of each image.
+    distances : ndarray of float32, shape (n,)
+        The distance of each image to the centroid of its cluster.
+    percentile : float
+        Between 0 (only the nearest) and 100 (all).
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        True where the distance is at most the percentile of the distances in its cluster, as `numpy.percentile`
+        computes it.
+
+    Examples
+    --------
+    >>> within_percentile(np.array([0, 0, 0], np.int32), np.array([1, 2, 9], np.float32), 50)
+    array([ True,  True, False])
+    """
+    near = np.zeros(len(assignments), bool)
+    order = np.argsort(assignments, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(assignments[order])) + 1):
+        near[members] = distances[members] <= np.percentile(distances[members], percentile)
+    return near

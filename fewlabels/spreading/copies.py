@@ -1,0 +1,40 @@
+"""Spread a label to exact copies of its image: the same picture is paid for once."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.label_set import LabelSet
+
+
+def label_copies(label_set: LabelSet, first_occurrences: NDArray[np.int64]) -> LabelSet:
+    """Give exact copies of labelled images their labels.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+        Without probabilities.
+    first_occurrences : ndarray of int64, shape (n,)
+        For each image the first one that equals it, as from `fewlabels.arrays.first_occurrences`.
+
+    Returns
+    -------
+    LabelSet
+        The same rows and those of their copies, whose labels are inferred, not bought. Where copies were labelled
+        differently, further copies take the label of the lowest row.
+
+    Examples
+    --------
+    >>> both = label_copies(LabelSet.from_bought([1], [5]), np.array([0, 1, 1]))
+    >>> both.rows, both.labels, both.bought
+    (array([1, 2]), array([5, 5], dtype=uint8), array([ True, False]))
+    """
+    originals, place = np.unique(first_occurrences[label_set.rows], return_index=True)
+    copies = np.setdiff1d(np.flatnonzero(np.isin(first_occurrences, originals)), label_set.rows)
+    labels = label_set.labels[place[np.searchsorted(originals, first_occurrences[copies])]]
+    rows = np.append(label_set.rows, copies)
+    order = np.argsort(rows)
+    return LabelSet(
+        rows[order],
+        np.append(label_set.labels, labels)[order],
+        np.append(label_set.bought, np.zeros(len(copies), bool))[order],
+    )

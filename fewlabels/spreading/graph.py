@@ -1,0 +1,48 @@
+"""Label spreading: smooth probabilities over a graph of neighbours."""
+
+import numpy as np
+from scipy import sparse
+
+from fewlabels.arrays import Floats
+
+TOLERANCE = 1e-4
+"""The iterations end when the weight of what is still to come is below it."""
+
+
+def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_weight: float) -> Floats:
+    """Smooth probabilities over a graph by label spreading.
+
+    Label spreading starts from few labels and from nothing for the other images; here it starts from a classifier's
+    probabilities for every image. The result solves F = w S F + (1 - w) F0, with the graph S and the weight w.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float32, shape (n, n_classes)
+    graph : csr_array of float32, shape (n, n)
+        As from `fewlabels.features.neighbours.neighbour_graph`.
+    neighbour_weight : float
+        The part of an image's probabilities that comes from its neighbours, from 0 (nothing changes) to below 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_classes)
+        Each row sums to 1. An image without neighbours keeps its probabilities.
+
+    References
+    ----------
+    D. Zhou et al., "Learning with Local and Global Consistency", NeurIPS 2003.
+
+    Examples
+    --------
+    >>> joined = sparse.csr_array(np.array([[0, 1], [1, 0]], np.float32))
+    >>> spread_over_graph(np.eye(2, dtype=np.float32), joined, 0.5).round(2)
+    array([[0.67, 0.33],
+           [0.33, 0.67]], dtype=float32)
+    """
+    if neighbour_weight == 0:
+        return probabilities
+    smoothed = probabilities
+    for _ in range(int(np.ceil(np.log(TOLERANCE) / np.log(neighbour_weight)))):
+        smoothed = np.float32(neighbour_weight) * (graph @ smoothed) + np.float32(1 - neighbour_weight) * probabilities
+    normalised: Floats = smoothed / smoothed.sum(axis=1, keepdims=True)
+    return normalised

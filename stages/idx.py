@@ -1,0 +1,91 @@
+"""IDX, the format of MNIST and similar data: a magic number, the dimensions as big-endian integers, then the bytes.
+
+Parsed strictly, because a wrong byte here would pass silently through everything that follows.
+The format: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSIGNED_BYTES = 0x08
+
+
+def parse(data: bytes) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file, decompressed.
+
+    Returns
+    -------
+    ndarray of uint8
+        With the shape that the file declares.
+
+    Raises
+    ------
+    ValueError
+        If the magic number is not that of an IDX file of unsigned bytes, or the length is not exactly what the declared
+        dimensions need.
+    """
+    shape = declared_shape(data)
+    start = header_length(len(shape))
+    size = int(np.prod(shape, dtype=object))
+    if len(data) - start != size:
+        raise ValueError(
+            f"{len(data) - start} bytes follow the header, which declares {' x '.join(map(str, shape))} = {size}"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def declared_shape(data: bytes) -> tuple[int, ...]:
+    """Read the dimensions out of the first bytes of an IDX file of unsigned bytes.
+
+    Raises
+    ------
+    ValueError
+        If the magic number is wrong or the header is cut short.
+    """
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTES or data[3] == 0:
+        raise ValueError(f"starts with {data[:4].hex(' ') or 'nothing'}, which is not an IDX file of unsigned bytes")
+    dimensions = data[3]
+    if len(data) < header_length(dimensions):
+        raise ValueError(f"ends after {len(data)} bytes, within its header")
+    return tuple(int(length) for length in np.frombuffer(data, ">u4", count=dimensions, offset=4))
+
+
+def header_length(dimensions: int) -> int:
+    """Bytes before the values: the magic number and one 4-byte integer for each dimension."""
+    return 4 + 4 * dimensions
+
+
+def check_images(images: NDArray[np.uint8], shape: Sequence[int]) -> None:
+    """Refuse what is not a stack of images of one shape.
+
+    Raises
+    ------
+    ValueError
+        If `images` is not of shape (n, *shape) with n > 0.
+    """
+    if images.ndim != 3 or len(images) == 0 or images.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"holds {' x '.join(map(str, images.shape))} bytes, not n images of {' x '.join(map(str, shape))}"
+        )
+
+
+def check_labels(labels: NDArray[np.uint8], count: int, n_classes: int) -> None:
+    """Refuse labels that do not fit their images.
+
+    Raises
+    ------
+    ValueError
+        If `labels` is not of shape (count,), or one of them is not below `n_classes`; the row is named.
+    """
+    if labels.ndim != 1 or len(labels) != count:
+        raise ValueError(f"holds {' x '.join(map(str, labels.shape))} labels for {count} images")
+    if labels.max() >= n_classes:
+        row = int(np.argmax(labels >= n_classes))
+        raise ValueError(f"row {row}: label {labels[row]} is not between 0 and {n_classes - 1}")

@@ -1,0 +1,132 @@
+"""Every label set and every classifier of the pipeline, once: its names, its colour, what it depends on, who writes it.
+
+The schema of params.yaml, the table, the charts and the report all read this. To add one, add its entry here and the
+stage that makes it: docs/add-your-own.md.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Colour(NamedTuple):
+    """A colour that means one thing in every chart, on a light and on a dark page."""
+
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class LabelSetEntry:
+    """A way of spending the label budget, or of spreading the labels that it bought.
+
+    Attributes
+    ----------
+    title : str
+        For tables and charts.
+    stage : str
+        The stage of dvc.yaml that writes `data/labels/NAME.npz`.
+    parameters : tuple of str
+        What it depends on, besides the seed.
+    spread_from : str or None
+        The label set whose labels it spreads; None if it buys its own.
+    soft : bool
+        Whether it has probabilities.
+    colour : Colour
+    marker : str
+        Of matplotlib.
+    """
+
+    title: str
+    stage: str
+    parameters: tuple[str, ...]
+    colour: Colour
+    marker: str
+    spread_from: str | None = None
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class ClassifierEntry:
+    """A classifier that is trained on label sets.
+
+    Attributes
+    ----------
+    title : str
+        For charts and sentences.
+    heading : str
+        For narrow tables.
+    stage : str
+        The stage of dvc.yaml that writes `data/models/NAME/LABEL_SET.joblib`.
+    label_sets : tuple of str
+        Those it can be trained on.
+    colour : Colour
+    parameters : tuple of str
+        What it depends on, besides the seed and what its label set depends on.
+    needs : tuple of (str, str)
+        Other classifiers that it is made of, each with a label set; "" stands for its own.
+    """
+
+    title: str
+    heading: str
+    stage: str
+    label_sets: tuple[str, ...]
+    colour: Colour
+    parameters: tuple[str, ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
+
+
+BUYS, SPREADS = "select-representatives", "propagate"
+
+LABEL_SETS = {
+    "all": LabelSetEntry("all", BUYS, (), Colour("#57606a", "#a9b1ba"), "D"),
+    "random": LabelSetEntry("random", BUYS, ("clusters",), Colour("#a35200", "#e8a15c"), "o"),
+    "representatives": LabelSetEntry("representatives", BUYS, ("clusters",), Colour("#7b3fb5", "#c49bf5"), "s"),
+    "active": LabelSetEntry("active", BUYS, ("clusters",), Colour("#b42318", "#ff8f80"), "*"),
+    "propagated": LabelSetEntry(
+        "propagated", SPREADS, ("clusters",), Colour("#0b7a5c", "#4fc9a4"), "^", spread_from="representatives"
+    ),
+    "partially_propagated": LabelSetEntry(
+        "partially propagated",
+        SPREADS,
+        ("clusters", "percentile"),
+        Colour("#2160c4", "#7fb0ff"),
+        "v",
+        spread_from="representatives",
+    ),
+    "propagated_soft": LabelSetEntry(
+        "propagated soft",
+        SPREADS,
+        ("clusters",),
+        Colour("#7a6400", "#e0c040"),
+        "X",
+        spread_from="active",
+        soft=True,
+    ),
+}
+
+BOUGHT = tuple(name for name, entry in LABEL_SETS.items() if entry.parameters and not entry.spread_from)
+"""The label sets that are the budget and nothing else."""
+SOFT = tuple(name for name, entry in LABEL_SETS.items() if entry.soft)
+"""Those with probabilities."""
+
+CLASSIFIERS = {
+    "lr": ClassifierEntry("logistic regression", "LR", "train-lr", tuple(LABEL_SETS), Colour("#12527d", "#6cc0f0")),
+    "lr_distances": ClassifierEntry(
+        "logistic regression on distances",
+        "LR on distances",
+        "train-lr-distances",
+        tuple(LABEL_SETS),
+        Colour("#00808a", "#5fd3dc"),
+        parameters=("clusters",),
+    ),
+    "nn": ClassifierEntry("network", "NN", "train-nn", tuple(LABEL_SETS), Colour("#c2185b", "#ff80ab")),
+    "ridge": ClassifierEntry("kernel ridge regression", "ridge", "train-ridge", BOUGHT, Colour("#4b7a00", "#a5d65a")),
+    "ensemble": ClassifierEntry(
+        "ensemble",
+        "ensemble",
+        "ensemble",
+        SOFT,
+        Colour("#5d4037", "#c7a79b"),
+        needs=(("ridge", "active"), ("nn", "")),
+    ),
+}

@@ -1,0 +1,130 @@
+"""What the benchmark makes of its measurements."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import digits, growth, models, results
+from benchmarks import kmeans as benchmark
+from fewlabels.clustering.kmeans import KMeans
+
+
+def run(contender: str, seed: int, seconds: float, inertia: float = 5.0) -> dict[str, object]:
+    measured = {"seconds": seconds, "inertia": inertia, "peak_memory_gib": seed / 10, "product_seconds": 0.5}
+    return {"contender": contender, "images": 9, "clusters": 2, "seed": seed, "ours": contender == "us", **measured}
+
+
+def test_ratios_are_of_the_same_turn_and_the_rest_are_medians() -> None:
+    runs = [run("us", 1, 1.0), run("them", 1, 50.0), run("us", 2, 2.0), run("them", 2, 60.0, inertia=7.0)]
+    ours, theirs = benchmark.summary([*runs, run("us", 3, 4.0), run("them", 3, 160.0)])
+    assert (ours["contender"], ours["seconds"], ours["seconds_least"], ours["seconds_most"]) == ("us", 2.0, 1.0, 4.0)
+    assert ours["ratio"] == 1
+    assert theirs["ratio"] == 40  # the median of 50, 30 and 40
+    assert (theirs["seconds"], theirs["inertia"], theirs["inertia_most"]) == (60.0, 5.0, 7.0)
+    assert (theirs["peak_memory_gib"], theirs["seeds"]) == (0.3, 3)
+
+
+def test_more_images_than_there_are_come_from_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/flat").mkdir(parents=True)
+    stored = np.random.default_rng(0).integers(256, size=(6, 784), dtype=np.uint8)
+    np.save("data/flat/train_images.npy", stored)
+    few, many = benchmark.images(4), benchmark.images(20)
+    np.testing.assert_array_equal(few, many[:4])
+    assert many.shape == (20, 784)
+    assert many.dtype == np.float32
+    pictures = many.reshape(-1, 28, 28)
+    np.testing.assert_array_equal(pictures[6][:, 1:], pictures[0][:, :-1])
+    assert len(np.unique(many, axis=0)) == 20
+
+
+@pytest.mark.parametrize("contender", benchmark.CONTENDERS)
+def test_every_contender_gives_an_inertia_in_reach_of_ours(contender: str) -> None:
+    X = np.random.default_rng(0).random((600, 20), np.float32)
+    inertia = benchmark.CONTENDERS[contender](X, 8, 1)
+    assert 0.9 < inertia / KMeans(8, random_state=1).fit(X).inertia_ < 1.3
+
+
+def test_every_case_names_a_contender_and_compares_with_ours() -> None:
+    for cases in (benchmark.FULL, benchmark.QUICK):
+        assert {case.contender for case in cases} <= set(benchmark.CONTENDERS)
+        ours = {(case.images, case.clusters): case.seeds for case in cases if case.contender == "fewlabels"}
+        assert all(ours[case.images, case.clusters] >= case.seeds for case in cases)
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results.record("one", [{"seconds": 1}], [])
+    results.record("two", [{"seconds": 2}], [])
+    results.record("one", [{"seconds": 3}], [{"turn": 0}])
+    recorded = json.loads(Path("metrics/benchmarks.json").read_text(encoding="utf-8"))
+    assert {name: section["rows"] for name, section in recorded.items()} == {
+        "one": [{"seconds": 3}],
+        "two": [{"seconds": 2}],
+    }
+    assert recorded["one"]["runs"] == [{"turn": 0}]
+    assert recorded["two"]["machine"]["versions"]["numpy"] == np.__version__
+
+
+def test_classifiers_are_compared_turn_by_turn() -> None:
+    seconds = {"us": (1.0, 2.0, 4.0), "them": (50.0, 60.0, 160.0)}
+    runs = [
+        {"contender": name, "turn": turn, "what": "it", "seconds": seconds[name][turn], "accuracy": accuracy}
+        for turn in range(3)
+        for name, accuracy in (("us", 0.8 + turn / 100), ("them", None))
+    ]
+    ours, theirs = models.summary(runs)
+    assert (ours["ratio"], ours["seconds"], ours["accuracy"], ours["turns"]) == (1, 2.0, 0.81, 3)
+    assert (theirs["ratio"], theirs["seconds_least"], theirs["accuracy"]) == (40, 50.0, None)
+
+
+@pytest.mark.parametrize("contender", models.REGRESSIONS)
+def test_every_regression_is_timed(contender: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "SUBSET", 60)
+    labels = np.arange(120, dtype=np.uint8) % 2
+    images = (labels[:, None] * np.full(784, 200)).astype(np.uint8)
+    measured = models.REGRESSIONS[contender](images, labels, images, labels)
+    assert measured["seconds"] > 0
+    assert measured["accuracy"] in (1, None)
+
+
+def test_growth_draws_a_line_for_each_series() -> None:
+    rows = benchmark.summary(
+        [
+            run(name, 1, seconds=images * clusters / 1e6) | {"images": images, "clusters": clusters}
+            for name in ("us", "fewlabels")
+            for images in (15_000, 60_000)
+            for clusters in (100, 500)
+            if (name, images) != ("us", 15_000)
+        ]
+        + [run("us", 1, 1.0) | {"images": 15_000, "clusters": clusters} for clusters in (100, 500)]
+    )
+    over_images, over_clusters = growth.growth(rows).axes
+    drawn = {text.get_text() for axes in (over_images, over_clusters) for text in axes.get_legend().get_texts()}
+    assert drawn == {"100 clusters", "500 clusters", "fewlabels", "us"}
+    assert list(over_images.lines[0].get_xdata()) == [15_000, 60_000]
+    assert list(over_images.lines[0].get_ydata()) == [1.5, 6.0]
+
+
+def test_digits_are_compared_seed_by_seed() -> None:
+    first, second, third = digits.METHODS
+    runs = [
+        {"budget": 50, "seed": 0, first: 0.5, second: 0.7, third: 0.8},
+        {"budget": 50, "seed": 1, first: 0.7, second: 0.9, third: 0.94},
+    ]
+    [row] = digits.summary(runs)
+    assert (row["budget"], row["seeds"]) == (50, 2)
+    assert row[first] == pytest.approx({"mean": 0.6, "sd": np.std([0.5, 0.7], ddof=1)})
+    assert row["gain"] == pytest.approx({"mean": 0.07, "sd": np.std([0.1, 0.04], ddof=1)})
+
+
+def test_few_labels_of_small_images_are_enough() -> None:
+    """What the README claims, on one seed and with room for rounding."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    accuracies = digits.measure((images * (255 / 16)).astype(np.uint8), labels.astype(np.uint8), 100, seed=0)
+    assert accuracies[digits.METHODS[2]] > 0.95
+    assert accuracies[digits.METHODS[2]] > accuracies[digits.METHODS[0]] + 0.03

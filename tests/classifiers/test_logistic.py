@@ -1,0 +1,79 @@
+"""Logistic regression against scikit-learn's on features made by hand."""
+
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from fewlabels.classifiers.logistic import logistic_regression
+from fewlabels.clustering.assignment import distances_to_centroids
+from fewlabels.features.pixels import scale_pixels
+
+CENTROIDS = np.random.default_rng(0).random((15, 96), np.float32)
+DISTANCES = make_pipeline(
+    FunctionTransformer(scale_pixels), FunctionTransformer(distances_to_centroids, kw_args={"centroids": CENTROIDS})
+)
+
+
+def striped(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Noise of 12 x 8 pixels with a bright stripe: its height is that of the class."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(n) % 3).astype(np.uint8)
+    images = random.integers(0, 100, (n, 12, 8), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 + 3 * label : 5 + 3 * label] += 100
+    return images.reshape(n, -1), labels
+
+
+def pixels(C: float, power: float = 0.5) -> Pipeline:
+    features = FunctionTransformer(scale_pixels, kw_args={"power": power})
+    return logistic_regression(features, C=C, max_iterations=300).fit(*striped(60))
+
+
+def on_distances(C: float) -> Pipeline:
+    return logistic_regression(DISTANCES, C=C, max_iterations=300, whiten=True).fit(*striped(60))
+
+
+@pytest.mark.parametrize("C", [0.001, 0.1])
+@pytest.mark.parametrize("power", [0.5, 1])
+def test_regression_on_pixels_is_scikit_learns(C: float, power: float) -> None:
+    (train, labels), (test, _) = striped(60), striped(30, seed=1)
+    reference = LogisticRegression(C=C, max_iter=300).fit((train / 255) ** power, labels)
+    model = pixels(C, power)
+    wanted = reference.predict_proba((test / 255) ** power)
+    np.testing.assert_allclose(model.predict_proba(test), wanted, atol=2e-3)
+    np.testing.assert_array_equal(model.predict(test), reference.predict((test / 255) ** power))
+
+
+def test_regression_on_distances_is_scikit_learns_on_whitened_ones() -> None:
+    train, test = (euclidean_distances(striped(n, seed)[0] / 255, CENTROIDS) for n, seed in ((60, 0), (30, 1)))
+    scaler = PCA(1 - 1e-5, whiten=True).fit(train)
+    reference = LogisticRegression(C=0.1, max_iter=300).fit(scaler.transform(train), striped(60)[1])
+    wanted = reference.predict_proba(scaler.transform(test))
+    np.testing.assert_allclose(on_distances(0.1).predict_proba(striped(30, seed=1)[0]), wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize("model", [partial(pixels, 10), partial(on_distances, 10)], ids=["pixels", "distances"])
+def test_regression_learns_from_bytes_and_survives_joblib(model: partial[Pipeline], tmp_path: Path) -> None:
+    trained = model()
+    test, truth = striped(90, seed=1)
+    test.flags.writeable = False
+    assert trained.predict(test).dtype == np.uint8
+    assert trained.score(test, truth) > 0.9
+    joblib.dump(trained, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(loaded.predict_proba(test), trained.predict_proba(test))
+
+
+def test_regression_needs_two_classes() -> None:
+    model = logistic_regression(FunctionTransformer(scale_pixels), C=1, max_iterations=10)
+    with pytest.raises(ValueError, match="only one class"):
+        model.fit(striped(60)[0], np.full(60, 2, np.uint8))

@@ -1,0 +1,283 @@
+"""k-means and distances against scikit-learn and brute force: what holds for any algorithm behind the interface."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.cluster import KMeans as Reference
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
+from fewlabels.clustering.kmeans import KMeans
+
+Floats = NDArray[np.float32]
+
+pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+
+
+@pytest.fixture(autouse=True)
+def time_limit() -> Iterator[None]:
+    """A loop without end is a failure, not a wait."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("not done after 20 s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def normal(*shape: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def blobs() -> Floats:
+    points, _ = make_blobs(800, n_features=10, centers=12, cluster_std=3, random_state=0)
+    return points.astype(np.float32)
+
+
+def correlated() -> Floats:
+    """Few dimensions that matter among many that hardly do, like images."""
+    return normal(800, 6) @ normal(6, 60, seed=1) + np.float32(0.3) * normal(800, 60, seed=2)
+
+
+def pixels(n: int = 300, d: int = 20) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, d), np.uint8)
+
+
+def fitted(model: KMeans) -> list[bytes]:
+    return [
+        model.cluster_centers_.tobytes(),
+        model.labels_.tobytes(),
+        model.distances_.tobytes(),
+        np.float64(model.inertia_).tobytes(),
+    ]
+
+
+@parametrize_with_checks([KMeans(n_clusters=3, random_state=0)])
+def test_it_keeps_the_conventions_of_scikit_learn(estimator: KMeans, check: Callable[[KMeans], None]) -> None:
+    check(estimator)
+
+
+# ---- how good the clusters are
+
+
+@pytest.mark.parametrize("data", [blobs, correlated])
+def test_the_inertia_is_no_worse_than_scikit_learns(data: Callable[[], Floats]) -> None:
+    """On average over seeds: each ends in a local optimum of its own."""
+    X, seeds = data(), range(6)
+    ours = np.mean([KMeans(40, random_state=seed).fit(X).inertia_ for seed in seeds])
+    theirs = np.mean([Reference(40, n_init=1, random_state=seed).fit(X).inertia_ for seed in seeds])
+    assert ours <= 1.01 * theirs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clusters_far_apart_are_found(seed: int) -> None:
+    X, truth = make_blobs(300, n_features=5, centers=10 * np.eye(5), cluster_std=0.1, random_state=seed)
+    assert adjusted_rand_score(truth, KMeans(5, random_state=seed).fit(X).labels_) == 1
+
+
+def test_one_cluster_is_the_mean() -> None:
+    X = blobs()
+    model = KMeans(1, random_state=0).fit(X)
+    np.testing.assert_allclose(model.cluster_centers_, X.mean(axis=0, keepdims=True, dtype=np.float64), rtol=1e-4)
+    assert model.inertia_ == pytest.approx(len(X) * X.var(axis=0, dtype=np.float64).sum(), rel=1e-5)
+
+
+# ---- what the attributes mean
+
+
+@pytest.mark.parametrize("data", [blobs, correlated])
+def test_labels_distances_and_inertia_belong_together(data: Callable[[], Floats]) -> None:
+    X = data()
+    model = KMeans(30, random_state=0).fit(X)
+    every = cdist(X.astype(np.float64), model.cluster_centers_.astype(np.float64))
+    np.testing.assert_array_equal(model.labels_, every.argmin(axis=1))
+    np.testing.assert_array_equal(model.labels_, model.predict(X))
+    np.testing.assert_allclose(model.distances_, every.min(axis=1), rtol=1e-5)
+    assert model.inertia_ == pytest.approx(np.sum(model.distances_.astype(np.float64) ** 2), rel=1e-6)
+    assert isinstance(model.inertia_, float)
+    assert model.n_iter_ >= 1
+
+
+def test_types_and_shapes() -> None:
+    model = KMeans(7, random_state=0).fit(blobs())
+    assert (model.cluster_centers_.dtype, model.cluster_centers_.shape) == (np.float32, (7, 10))
+    assert (model.labels_.dtype, model.labels_.shape) == (np.int32, (800,))
+    assert (model.distances_.dtype, model.distances_.shape) == (np.float32, (800,))
+    assert model.predict(blobs()).dtype == np.int32
+    assert list(model.get_feature_names_out()) == [f"kmeans{column}" for column in range(7)]
+
+
+def test_new_points_are_compared_with_every_centroid() -> None:
+    model, new = KMeans(30, random_state=0).fit(correlated()), 3 * normal(50, 60, seed=5)
+    wanted = euclidean_distances(new, model.cluster_centers_)
+    distances = model.transform(new)
+    assert distances.dtype == np.float32
+    np.testing.assert_allclose(distances, wanted, rtol=1e-4)
+    np.testing.assert_array_equal(model.predict(new), wanted.argmin(axis=1))
+
+
+# ---- no cluster is empty
+
+
+HARD = {
+    "as many clusters as points": (normal(50, 3), 50),
+    "one point": (normal(1, 3), 1),
+    "fewer distinct points than clusters": (np.repeat(normal(5, 3), 10, axis=0), 20),
+    "one cluster fewer than points, of which two are equal": (np.vstack([normal(20, 3), normal(1, 3)]), 20),
+    "all points equal": (np.ones((30, 4), np.float32), 30),
+    "one column": (normal(200, 1), 40),
+    "one column of few values": (np.arange(60, dtype=np.float32).reshape(-1, 1) % 7, 10),
+    "constant columns": (normal(100, 4) * np.float32([0, 1, 0, 1]) + np.float32([3, 0, -5, 0]), 30),
+    "one point far away": (np.vstack([normal(100, 3), np.full((1, 3), 1000)]).astype(np.float32), 20),
+    "more columns than points": (normal(20, 100), 15),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("X", "k"), HARD.values(), ids=HARD)
+def test_no_cluster_is_empty(X: Floats, k: int, seed: int) -> None:
+    model = KMeans(k, random_state=seed).fit(X)
+    assert np.isfinite(model.cluster_centers_).all()
+    assert len(model.cluster_centers_) == k
+    assert model.labels_.max() < k
+    assert np.bincount(model.labels_, minlength=k).min() >= 1
+    every = cdist(X, model.cluster_centers_)
+    np.testing.assert_allclose(model.distances_, every.min(axis=1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(every[np.arange(len(X)), model.labels_], every.min(axis=1), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [5, 20, 50])
+def test_as_many_clusters_as_distinct_points_leave_no_distance(k: int) -> None:
+    X = np.repeat(normal(5, 3), 10, axis=0)
+    np.testing.assert_allclose(KMeans(k, random_state=0).fit(X).distances_, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [100, 10_000])
+def test_points_far_from_the_origin_are_clustered_as_well(offset: float) -> None:
+    """float32 has few digits left for a square of 10,000: the differences between the points must not drown in it."""
+    X = blobs() + np.float32(offset)
+    model = KMeans(30, random_state=0).fit(X)
+    reference = Reference(30, n_init=1, random_state=0).fit(X)
+    assert model.inertia_ <= 1.1 * reference.inertia_
+    assert np.bincount(model.labels_, minlength=30).min() >= 1
+
+
+# ---- the same input, the same clusters
+
+
+def test_a_seed_gives_the_same_bytes_every_time() -> None:
+    X = correlated()
+    first = KMeans(40, random_state=3).fit(X)
+    assert fitted(KMeans(40, random_state=3).fit(X)) == fitted(first)
+    assert fitted(clone(first).fit(X)) == fitted(first)
+    assert fitted(first.fit(X)) == fitted(first)
+    assert fitted(KMeans(40, random_state=np.random.RandomState(3)).fit(X)) == fitted(first)
+    assert fitted(KMeans(40, random_state=4).fit(X)) != fitted(first)
+
+
+def memory_map(X: Floats, folder: Path) -> Floats:
+    np.save(folder / "points.npy", X)
+    mapped: Floats = np.load(folder / "points.npy", mmap_mode="r")
+    return mapped
+
+
+VARIANTS: dict[str, Callable[[Floats, Path], Any]] = {
+    "float64": lambda X, _: X.astype(np.float64),
+    "uint8": lambda X, _: X.astype(np.uint8),
+    "int64": lambda X, _: X.astype(np.int64),
+    "Fortran order": lambda X, _: np.asfortranarray(X),
+    "every other row": lambda X, _: np.repeat(X, 2, axis=0)[::2],
+    "read-only memory map": memory_map,
+    "lists": lambda X, _: X.tolist(),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_the_kind_of_input_does_not_matter(variant: Callable[[Floats, Path], Any], tmp_path: Path) -> None:
+    X = pixels().astype(np.float32)
+    other = variant(X, tmp_path)
+    before = np.array(other)
+    model, same = KMeans(25, random_state=0).fit(X), KMeans(25, random_state=0).fit(other)
+    assert fitted(same) == fitted(model)
+    np.testing.assert_array_equal(same.predict(other), model.predict(X))
+    np.testing.assert_array_equal(same.transform(other), model.transform(X))
+    np.testing.assert_array_equal(other, before, err_msg="the input was written to")
+
+
+def test_it_survives_joblib(tmp_path: Path) -> None:
+    X = correlated()
+    model = KMeans(20, random_state=0).fit(X)
+    joblib.dump(model, tmp_path / "kmeans.joblib")
+    loaded = joblib.load(tmp_path / "kmeans.joblib")
+    assert fitted(loaded) == fitted(model)
+    assert loaded.get_params() == {"n_clusters": 20, "random_state": 0}
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    np.testing.assert_array_equal(loaded.predict(X), model.labels_)
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize("k", [51, 0, -1])
+def test_an_impossible_number_of_clusters_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=rf"n_clusters.*{k}.* is not between 1 and .*50"):
+        KMeans(k).fit(normal(50, 3))
+
+
+@pytest.mark.parametrize(("value", "message"), [(np.nan, "contains NaN"), (np.inf, "contains infinity")])
+def test_what_is_no_number_is_refused(value: float, message: str) -> None:
+    X = normal(50, 3)
+    model = KMeans(5, random_state=0).fit(X)
+    X[17, 2] = value
+    for method in (KMeans(5).fit, model.predict, model.transform):
+        with pytest.raises(ValueError, match=message):
+            method(X)
+
+
+# ---- distances
+
+
+@pytest.mark.parametrize("n", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+def test_distances_against_brute_force(n: int) -> None:
+    X, centroids = normal(n, 12), normal(9, 12, seed=1)
+    every = np.sqrt(((X[:, None].astype(np.float64) - centroids[None]) ** 2).sum(axis=2))
+
+    computed = distances_to_centroids(X, centroids)
+    assert computed.dtype == np.float32
+    np.testing.assert_allclose(computed, every, rtol=1e-4)
+
+    labels, distances = assign_to_nearest(X, centroids)
+    assert (labels.dtype, distances.dtype) == (np.int32, np.float32)
+    np.testing.assert_array_equal(labels, every.argmin(axis=1))
+    np.testing.assert_allclose(distances, every.min(axis=1), rtol=1e-5)
+
+
+def test_the_lowest_of_equally_near_centroids_is_taken() -> None:
+    X = normal(40, 3)
+    labels, distances = assign_to_nearest(X, np.vstack([X, X, X]))
+    np.testing.assert_array_equal(labels, np.arange(40))
+    np.testing.assert_array_equal(distances, 0)
+
+
+def test_a_distance_to_the_point_itself_is_nothing_and_never_nan() -> None:
+    """Rounding makes some of the squares negative."""
+    X = normal(200, 50)
+    np.testing.assert_allclose(distances_to_centroids(X, X).diagonal(), 0, atol=1e-2)
+
+
+def test_no_points_have_no_distances() -> None:
+    assert distances_to_centroids(normal(0, 3), normal(5, 3)).shape == (0, 5)

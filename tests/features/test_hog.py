@@ -1,0 +1,107 @@
+"""Oriented gradients against a reference written pixel by pixel, and what their components must keep."""
+
+from math import atan2, exp, hypot, pi, sqrt
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from fewlabels.features.hog import HOG, oriented_gradients
+
+
+def images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, height * width)).astype(np.uint8)
+
+
+def reference(image: NDArray[np.uint8], cells: int, margin: float, sigma: float) -> list[float]:
+    """What the module says, one pixel at a time, for a square image."""
+    size = len(image)
+    brightness = [[sqrt(value / 255) for value in row] for row in image]
+
+    def at(row: int, column: int) -> float:
+        return brightness[row][column] if 0 <= row < size and 0 <= column < size else 0.0
+
+    centres = [margin + cell * (size - 1 - 2 * margin) / (cells - 1) for cell in range(cells)]
+    weights = [[exp(-0.5 * ((pixel - centre) / sigma) ** 2) for pixel in range(size)] for centre in centres]
+    weights = [[weight / sum(row) for weight in row] for row in weights]
+    pooled = np.zeros((cells, cells, 8))
+    for row in range(size):
+        for column in range(size):
+            across = at(row, column + 1) - at(row, column - 1)
+            down = at(row + 1, column) - at(row - 1, column)
+            turned = atan2(down, across) / (2 * pi) * 8 % 8
+            lower = int(turned) % 8
+            for orientation, share in ((lower, 1 - turned % 1), ((lower + 1) % 8, turned % 1)):
+                for i in range(cells):
+                    for j in range(cells):
+                        pooled[i, j, orientation] += weights[i][row] * weights[j][column] * share * hypot(across, down)
+    described: list[float] = []
+    for i in range(cells - 1):
+        for j in range(cells - 1):
+            block = pooled[i : i + 2, j : j + 2]
+            described += sorted(np.sqrt(block / (block.sum() + 0.01)).ravel().tolist())
+    return described
+
+
+@pytest.mark.parametrize(("size", "cells", "sigma"), [(28, 9, 1.5), (8, 4, (7 - 6 / 7) / 6)])
+def test_gradients_are_those_of_the_reference(size: int, cells: int, sigma: float) -> None:
+    """Within a block, the order of the numbers does not matter to any method: they are compared in rising order."""
+    found = oriented_gradients(images(2, size, size), (size, size))
+    assert found.shape == (2, (cells - 1) ** 2 * 32)
+    for image, described in zip(images(2, size, size), found, strict=True):
+        wanted = reference(image.reshape(size, size), cells, 1.5 * size / 28, sigma)
+        in_order = np.sort(described.reshape(-1, 32), axis=1).ravel()
+        np.testing.assert_allclose(in_order, wanted, atol=1e-5)
+
+
+def test_an_image_without_edges_inside_has_none() -> None:
+    inside = oriented_gradients(np.full((1, 28 * 28), 200, np.uint8), (28, 28)).reshape(8, 8, 32)[2:6, 2:6]
+    assert inside.max() < 0.05
+
+
+def test_from_dark_to_light_is_not_from_light_to_dark() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[:, 14:] = 255
+    one, other = oriented_gradients(np.stack([image.ravel(), image[:, ::-1].ravel()]), (28, 28))
+    assert np.abs(one - other).max() > 0.3
+
+
+def test_components_are_scaled_to_a_mean_squared_norm_of_one() -> None:
+    pixels = images(400, 12, 10)
+    hog = HOG((12, 10), n_components=50).fit(pixels)
+    described = hog.transform(pixels)
+    assert described.shape == (400, 50)
+    assert described.dtype == np.float32
+    assert np.mean(np.sum(described**2, axis=1)) == pytest.approx(1, rel=1e-3)
+    np.testing.assert_allclose(described.mean(axis=0), 0, atol=1e-4)
+    variances = described.var(axis=0)
+    assert (np.diff(variances) <= 1e-6).all(), "the largest first"
+
+
+def test_all_components_keep_all_distances() -> None:
+    pixels = images(30, 8, 8)
+    hog = HOG((8, 8)).fit(pixels)
+    described, plain = hog.transform(pixels), oriented_gradients(pixels, (8, 8))
+    assert described.shape == (30, 30), "no more than there are images"
+    ratio = np.linalg.norm(plain[0] - plain[1:], axis=1) / np.linalg.norm(described[0] - described[1:], axis=1)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+
+
+def test_rows_do_not_depend_on_each_other_and_a_copy_does_the_same(tmp_path: object) -> None:
+    pixels = images(1200, 8, 8)
+    hog = HOG((8, 8), n_components=20).fit(pixels)
+    joblib.dump(hog, f"{tmp_path}/hog.joblib")
+    copy = joblib.load(f"{tmp_path}/hog.joblib")
+    np.testing.assert_allclose(copy.transform(pixels)[700:703], hog.transform(pixels[700:703]), atol=1e-5)
+    assert clone(hog).n_components == 20
+
+
+def test_identical_images_have_finite_features() -> None:
+    assert np.isfinite(HOG((8, 8)).fit_transform(np.zeros((20, 64), np.uint8))).all()
+
+
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="not rows of 8 x 8 pixels"):
+        HOG((8, 8)).fit(images(5, 8, 9))

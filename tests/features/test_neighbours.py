@@ -1,0 +1,26 @@
+"""Nearest neighbours against all distances, and the graph that they make."""
+
+import numpy as np
+from sklearn.metrics import pairwise_distances
+
+from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+
+
+def test_neighbours_are_the_nearest_others() -> None:
+    features = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    distances = pairwise_distances(features)
+    np.fill_diagonal(distances, np.inf)
+    found = nearest_neighbours(features)
+    assert found.dtype == np.int32
+    for row, others in enumerate(found):
+        assert set(others) == set(np.argsort(distances[row])[:5])
+    assert nearest_neighbours(features[:3]).shape == (3, 2)
+
+
+def test_the_graph_is_symmetric_and_normalised() -> None:
+    joined = neighbour_graph(np.array([[1], [0], [1], [4], [3]], np.int32)).toarray()
+    half = 1 / np.sqrt(2)
+    wanted = np.zeros((5, 5))
+    wanted[0, 1] = wanted[1, 0] = wanted[1, 2] = wanted[2, 1] = half
+    wanted[3, 4] = wanted[4, 3] = 1
+    np.testing.assert_allclose(joined, wanted, rtol=1e-6)

@@ -1,0 +1,100 @@
+"""A network as a scikit-learn classifier, classifiers on its last features, and soft voting of several."""
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.label_set import LabelSet
+from fewlabels.networks.classifier import NetworkClassifier
+from fewlabels.networks.embedding import Embedding
+from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
+from fewlabels.networks.quiet_keras import keras
+from fewlabels.networks.training import TrainingSettings, train
+
+SHAPE = (8, 9)
+
+
+def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images with a bright bar, upright, level or none, under noise."""
+    random = np.random.default_rng(seed)
+    images, labels = random.integers(0, 120, (count, *SHAPE)), np.arange(count) % 3
+    for image, label, place in zip(images, labels, random.integers(2, 6, count), strict=True):
+        if label == 0:
+            image[:, place] = 255
+        if label == 1:
+            image[place] = 255
+    return images.reshape(count, -1).astype(np.uint8), labels.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def trained() -> NetworkClassifier:
+    images, labels = bars(300)
+    settings = TrainingSettings(architecture="edges", steps=120, batch_size=30, learning_rate=0.01, patience=20)
+    return train(
+        images, LabelSet.from_bought(range(300), labels), image_shape=SHAPE, n_classes=3, settings=settings, seed=0
+    )
+
+
+def test_a_network_classifier_says_what_its_network_says(trained: NetworkClassifier, tmp_path: Path) -> None:
+    unseen, truth = bars(90, seed=1)
+    wanted = trained.network.predict(unseen, verbose=0)
+    joblib.dump(trained, tmp_path / "model.joblib")
+    for model in (trained, joblib.load(tmp_path / "model.joblib"), clone(trained)):
+        check_is_fitted(model)
+        np.testing.assert_allclose(model.predict_proba(unseen), wanted, atol=1e-5)
+        np.testing.assert_array_equal(model.predict(unseen), wanted.argmax(axis=1))
+        assert model.score(unseen, truth) > 0.9
+        assert model.classes_.tolist() == [0, 1, 2]
+        assert model.n_features_in_ == 72
+        assert model.curves == trained.curves
+
+
+def test_scores_without_a_fixed_sum_become_probabilities() -> None:
+    """Those of the study's network are sigmoids, and may all be zero."""
+    inputs = keras.Input((3,), dtype="uint8")
+    model = NetworkClassifier(keras.Model(inputs, keras.layers.Rescaling(0.5)(inputs)))
+    np.testing.assert_allclose(model.predict_proba([[1, 3, 4], [0, 0, 0]]), [[0.125, 0.375, 0.5], [0, 0, 0]])
+
+
+def test_fitting_it_again_changes_nothing(trained: NetworkClassifier) -> None:
+    before = [weights.copy() for weights in trained.network.get_weights()]
+    assert trained.fit(*bars(9)) is trained
+    for one, other in zip(before, trained.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_embedding_is_scaled_and_separates_classes(trained: NetworkClassifier) -> None:
+    images, labels = bars(300)
+    embedding = Embedding(trained.network, n_components=20).fit(images)
+    features = embedding.transform(images)
+    assert features.shape == (300, 20)
+    assert np.square(features - features.mean(axis=0)).sum(axis=1).mean() == pytest.approx(1, rel=0.01)
+    few = LabelSet(np.arange(300), labels, np.arange(300) < 30)
+    ridge = KernelRidgeClassifier(classes=range(3))
+    assert classifier_on_embedding(trained.network, images, few, ridge).score(*bars(300, seed=1)) > 0.9
+    assert not hasattr(ridge, "dual_coef_"), "a clone is trained"
+
+
+def test_soft_voting_is_the_mean_and_trains_nothing(trained: NetworkClassifier, tmp_path: Path) -> None:
+    images, labels = bars(90)
+    ridge = KernelRidgeClassifier(gamma=1e-5, classes=range(3)).fit(images, labels)
+    joblib.dump(soft_voting({"ridge": ridge, "network": trained}), tmp_path / "ensemble.joblib")
+    loaded = joblib.load(tmp_path / "ensemble.joblib")
+    wanted = (ridge.predict_proba(images) + trained.predict_proba(images)) / 2
+    np.testing.assert_allclose(loaded.predict_proba(images), wanted, atol=1e-5)
+    np.testing.assert_array_equal(loaded.predict(images), wanted.argmax(axis=1))
+    assert loaded.score(images, labels) == np.mean(wanted.argmax(axis=1) == labels)
+    assert loaded.classes_.tolist() == [0, 1, 2]
+
+
+def test_classifiers_of_different_classes_have_no_mean(trained: NetworkClassifier) -> None:
+    images, labels = bars(90)
+    ridge = KernelRidgeClassifier(classes=range(4)).fit(images, labels)
+    with pytest.raises(ValueError, match="different classes"):
+        soft_voting({"ridge": ridge, "network": trained})

@@ -1,0 +1,116 @@
+"""A student network: the batches it sees, what it learns from soft labels, and how it corrects them."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.label_set import LabelSet
+from fewlabels.networks import student
+from fewlabels.networks.classifier import NetworkClassifier
+from fewlabels.networks.student import StudentSettings, train_student
+
+SHAPE = (8, 9)
+ORDER = np.array([0, 1, 2, 3, 4, 4])
+RIDGE = KernelRidgeClassifier(classes=range(3))
+
+
+def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **changes: float) -> NetworkClassifier:
+    how = {"generations": 2, "epochs": 3, "batch_size": 30, "learning_rate": 0.01, "dropout": 0.2, "repeats": 1}
+    settings = StudentSettings(**(how | changes))
+    return train_student(images, label_set, RIDGE, image_shape=SHAPE, n_classes=3, settings=settings, seed=seed)
+
+
+def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images with a bright bar, upright, level or none, somewhere in the middle, under noise."""
+    random = np.random.default_rng(seed)
+    images, labels = random.integers(0, 120, (count, *SHAPE)), np.arange(count) % 3
+    for image, label, place in zip(images, labels, random.integers(2, 6, count), strict=True):
+        if label == 0:
+            image[:, place] = 255
+        if label == 1:
+            image[place] = 255
+    return images.reshape(count, -1).astype(np.uint8), labels.astype(np.uint8)
+
+
+def unsure(labels: NDArray[np.uint8], certainty: float) -> LabelSet:
+    """Soft labels: the right class with that probability, the others with equal ones; a tenth is bought."""
+    probabilities = np.full((len(labels), 3), (1 - certainty) / 2, np.float32)
+    probabilities[np.arange(len(labels)), labels] = certainty
+    return LabelSet(np.arange(len(labels)), labels, np.arange(len(labels)) % 10 == 0, probabilities=probabilities)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_each_image_is_shown_shifted_with_its_own_probabilities(shift: int) -> None:
+    images = np.random.default_rng(0).integers(1, 256, (5, SHAPE[0] * SHAPE[1])).astype(np.uint8)
+    targets = np.eye(5, dtype=np.float32)
+    shown, moves = [], set()
+    for pixels, target in student._batches(images, targets, ORDER, SHAPE, 3, shift, seed=0).take(100):
+        for image, row in zip(pixels.numpy().reshape(-1, *SHAPE), target.numpy().argmax(axis=1), strict=True):
+            original = np.pad(images[row].reshape(SHAPE), shift)
+            views = np.lib.stride_tricks.sliding_window_view(original, SHAPE)
+            [found] = np.argwhere((views == image).all(axis=(2, 3)))
+            moves.add(tuple(found))
+            shown.append(row)
+    assert len(moves) == (2 * shift + 1) ** 2, "every shift comes up"
+    counts = np.bincount(shown)
+    np.testing.assert_array_equal(counts, [50, 50, 50, 50, 100])
+
+
+def test_a_student_learns_and_is_as_unsure_as_its_soft_labels() -> None:
+    images, labels = bars(600)
+    unseen, answers = bars(300, seed=1)
+    trained = train(images, unsure(labels, 0.7))
+    probabilities = trained.predict_proba(unseen)
+    assert np.mean(probabilities.argmax(axis=1) == answers) > 0.9
+    assert 0.55 < np.median(probabilities.max(axis=1)) < 0.85
+    assert [row["step"] for row in trained.curves] == [20, 40, 60, 80, 100, 120]
+    assert (trained.collapsed, trained.collapsed_starts) == (False, 0)
+
+
+def test_the_same_seed_trains_the_same_network() -> None:
+    images, labels = bars(90)
+    one, other, third = (
+        train(images, unsure(labels, 0.9), seed, repeats=2, epochs=1).predict_proba(images) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, third)
+
+
+def test_what_it_cannot_learn_from_is_refused() -> None:
+    images, labels = bars(20)
+    with pytest.raises(ValueError, match="no probabilities"):
+        train(images, LabelSet.from_bought(range(20), labels))
+    with pytest.raises(ValueError, match="20 images are fewer than one batch of 30"):
+        train(images, unsure(labels, 0.9))
+    nothing_bought = LabelSet(**(unsure(labels, 0.9).arrays() | {"bought": np.zeros(20, bool)}))
+    with pytest.raises(ValueError, match="no bought labels"):
+        train(images, nothing_bought)
+
+
+def test_a_generation_corrects_soft_labels_that_are_wrong() -> None:
+    """A fifth of the soft labels are wrong, with confidence; what is bought is right and stays so."""
+    images, labels = bars(600)
+    soft = unsure(np.where(np.arange(600) % 5 == 3, (labels + 1) % 3, labels).astype(np.uint8), 0.8)
+    soft.probabilities[soft.bought] = np.eye(3)[labels[soft.bought]]
+    likeliest = soft.probabilities.argmax(axis=1).astype(np.uint8)
+    soft = LabelSet(soft.rows, likeliest, soft.bought, soft.probabilities)
+    network = train(images, soft, repeats=3, generations=1, epochs=4).network
+    corrected = student.corrected(soft, network, images, RIDGE)
+    np.testing.assert_allclose(corrected.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(corrected[soft.bought], soft.probabilities[soft.bought])
+    assert np.mean(soft.labels == labels) < 0.85
+    assert np.mean(corrected.argmax(axis=1) == labels) > 0.95
+
+
+def test_the_ridge_of_the_correction_is_the_one_given() -> None:
+    """Its penalty so large that it predicts nothing, the mean of the three is that of the other two and a third."""
+    images, labels = bars(90)
+    soft = unsure(labels, 0.9)
+    network = train(images, soft, generations=1, epochs=1).network
+    numb = KernelRidgeClassifier(alpha=1e9, classes=range(3))
+    corrected = student.corrected(soft, network, images, numb)[~soft.bought]
+    own = NetworkClassifier(network).predict_proba(images)[~soft.bought]
+    wanted = (soft.probabilities[~soft.bought] + own + 1 / 3) / 3
+    np.testing.assert_allclose(corrected, wanted, atol=1e-3)
+    assert np.abs(student.corrected(soft, network, images, RIDGE)[~soft.bought] - wanted).max() > 0.05

@@ -1,0 +1,81 @@
+"""Labels spread over clusters, against plain loops and cases small enough to count by hand."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fewlabels.choosing.representatives import nearest_members
+from fewlabels.label_set import LabelSet
+from fewlabels.spreading.clusters import propagate, within_percentile
+
+
+def label_set(rows: list[int], labels: list[int], bought: list[bool] | None = None) -> LabelSet:
+    return LabelSet(
+        rows=np.array(rows, np.int64),
+        labels=np.array(labels, np.uint8),
+        bought=np.ones(len(rows), bool) if bought is None else np.array(bought, bool),
+    )
+
+
+def clustering(n: int, k: int, seed: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """n points in k clusters, none empty, at distances among which many are equal."""
+    random = np.random.default_rng(seed)
+    assignments = np.concatenate([np.arange(k), random.integers(0, k, n - k)]).astype(np.int32)
+    random.shuffle(assignments)
+    return assignments, random.integers(0, 8, n).astype(np.float32) / 3
+
+
+@pytest.mark.parametrize("percentile", [0, 12.5, 30, 50, 99, 100])
+@pytest.mark.parametrize("seed", range(3))
+def test_nearness_against_a_loop(percentile: float, seed: int) -> None:
+    assignments, distances = clustering(150, 20, seed)
+    near = within_percentile(assignments, distances, percentile)
+    assert near.dtype == bool
+    for row in range(150):
+        limit = np.percentile(distances[assignments == assignments[row]], percentile)
+        assert near[row] == (distances[row] <= limit)
+
+
+def test_nearness_goes_by_the_own_cluster() -> None:
+    assignments = np.array([0, 1, 0, 1, 0, 1, 5], np.int32)
+    distances = np.array([3, 100, 1, 300, 2, 200, 9], np.float32)
+    near = [False, True, True, False, True, True, True]  # up to 2 of 1, 2, 3; up to 200 of 100, 200, 300; the only one
+    assert within_percentile(assignments, distances, 50).tolist() == near
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_propagation_against_a_loop(seed: int) -> None:
+    assignments, distances = clustering(150, 20, seed)
+    rows = nearest_members(assignments, distances, 20)
+    label_of_cluster = np.random.default_rng(seed).integers(0, 10, 20)
+    kept = np.random.default_rng(seed).random(150) < 0.3
+    order = np.argsort(rows)
+    bought = label_set(rows[order].tolist(), label_of_cluster[order].tolist())
+
+    for spread, wanted in (
+        (propagate(bought, assignments), range(150)),
+        (propagate(bought, assignments, kept), [row for row in range(150) if kept[row] or row in rows]),
+    ):
+        assert spread.rows.tolist() == list(wanted)
+        assert spread.labels.tolist() == [label_of_cluster[assignments[row]] for row in wanted]
+        assert spread.bought.tolist() == [row in rows for row in wanted]
+
+
+def test_a_representative_is_kept_however_far_it_is() -> None:
+    assignments = np.array([0, 0, 0, 1, 1], np.int32)
+    distances = np.array([1, 2, 3, 1, 2], np.float32)
+    near = within_percentile(assignments, distances, 0)
+    spread = propagate(label_set([2, 3], [7, 4]), assignments, near)
+    assert spread.rows.tolist() == [0, 2, 3]
+    assert spread.labels.tolist() == [7, 7, 4]
+    assert spread.bought.tolist() == [False, True, True]
+
+
+def test_percentile_0_keeps_the_nearest_and_100_keeps_all() -> None:
+    assignments, distances = clustering(200, 30, seed=0)
+    rows = nearest_members(assignments, distances, 30)
+    nearest = within_percentile(assignments, distances, 0)
+    assert nearest[rows].all()
+    own_least = distances[rows][assignments]
+    np.testing.assert_array_equal(nearest, distances == own_least)
+    assert within_percentile(assignments, distances, 100).all()

@@ -1,0 +1,76 @@
+"""Scores of label sets, classifiers and clusters, on cases small enough to count by hand."""
+
+import numpy as np
+import pytest
+
+from fewlabels.label_set import LabelSet
+from fewlabels.scores import calibration_error, classifier_scores, cluster_purity, distinct_nearest, label_set_scores
+
+
+def label_set(rows: list[int], labels: list[int], bought: list[bool] | None = None) -> LabelSet:
+    return LabelSet(
+        rows=np.array(rows, np.int64),
+        labels=np.array(labels, np.uint8),
+        bought=np.ones(len(rows), bool) if bought is None else np.array(bought, bool),
+    )
+
+
+def test_scores_of_a_label_set() -> None:
+    truth = np.array([0, 1, 2, 0, 1, 2, 0, 1], np.uint8)
+    spread = label_set([1, 2, 3, 5], [1, 0, 0, 2], bought=[True, False, False, True])
+    assert label_set_scores(spread, truth) == {"bought": 2, "rows": 4, "purity": 0.75, "coverage": 0.5}
+
+
+def test_soft_labels_are_judged_by_their_confidence() -> None:
+    """Five inferred labels: of three at 0.8 or more, two are right; one at 0.96 is wrong; the bought one is out."""
+    right = np.array([1.0, 0.8, 0.8, 0.6, 0.6, 0.04], np.float32)
+    probabilities = np.stack([right, 1 - right], axis=1)
+    soft = LabelSet(
+        np.arange(6), probabilities.argmax(axis=1).astype(np.uint8), np.arange(6) == 0, probabilities=probabilities
+    )
+    scores = label_set_scores(soft, np.zeros(8, np.uint8))
+    assert scores["purity"] == pytest.approx(5 / 6)
+    assert scores["purity_above"] == pytest.approx({"0.5": 4 / 5, "0.7": 2 / 3, "0.9": 0, "0.95": 0, "0.99": None})
+    assert scores["coverage_above"] == pytest.approx(
+        {"0.5": 5 / 8, "0.7": 3 / 8, "0.9": 1 / 8, "0.95": 1 / 8, "0.99": 0}
+    )
+    assert scores["calibration_error"] == pytest.approx((2 * 0.2 + 2 * 0.4 + 0.96) / 5)
+
+
+def test_scores_of_a_classifier() -> None:
+    truth = np.array([0, 0, 0, 0, 1, 1, 2, 2], np.uint8)
+    predicted = np.array([0, 0, 0, 1, 1, 0, 2, 2], np.uint8)
+    scores = classifier_scores(truth, np.eye(3, dtype=np.float32)[predicted], ["cat", "dog", "eel"])
+    assert scores["calibration_error"] == pytest.approx(2 / 8), "always certain, right in 6 of 8"
+    assert scores["accuracy"] == pytest.approx(6 / 8)
+    assert scores["recall"] == {"cat": 0.75, "dog": 0.5, "eel": 1.0}
+    # Precision and recall: 3/4 and 3/4, 1/2 and 1/2, 1 and 1.
+    assert scores["macro_f1"] == pytest.approx((0.75 + 0.5 + 1) / 3)
+
+
+def test_a_class_that_is_never_answered_counts() -> None:
+    truth, always_cat = np.array([0, 0, 1, 1], np.uint8), np.tile(np.float32([0.5, 0.3, 0.2]), (4, 1))
+    scores = classifier_scores(truth, always_cat, ["cat", "dog", "eel"])
+    assert scores["accuracy"] == 0.5
+    assert scores["recall"] == {"cat": 1.0, "dog": 0.0, "eel": 0.0}
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0 + 0) / 3)
+
+
+def test_purity_of_clusters() -> None:
+    assignments = np.array([0, 0, 0, 1, 1, 3, 3, 3, 3, 3], np.int32)
+    truth = np.array([5, 5, 2, 1, 0, 2, 2, 9, 9, 9], np.uint8)
+    assert cluster_purity(assignments, truth) == pytest.approx((2 + 1 + 3) / 10)
+
+
+def test_calibration_is_judged_within_each_range_of_confidence() -> None:
+    """Of four answers at 0.9, three are right; of two at 0.5, one: off by 0.15 and by nothing."""
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.5, 0.5]] * 2, np.float32)
+    truth = np.array([0, 0, 0, 1, 0, 1], np.uint8)
+    assert calibration_error(truth, probabilities) == pytest.approx(0.15 * 4 / 6, abs=1e-6)
+    assert calibration_error(truth, np.eye(2, dtype=np.float32)[truth]) == 0
+
+
+def test_an_image_nearest_to_two_centroids_counts_once() -> None:
+    images = np.array([[0, 0], [10, 0], [20, 0]], np.float32)
+    assert distinct_nearest(images, np.array([[1, 0], [-1, 0], [11, 0]], np.float32)) == 2
+    assert distinct_nearest(images, images) == 3
