@@ -24,6 +24,7 @@ from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.features.hog import HOG
 from fewlabels.features.pixels import scale_pixels
+from fewlabels.label_set import LabelSet
 from stages import params
 
 BUDGETS, SEEDS = (50, 100), 5
@@ -44,7 +45,8 @@ def main() -> None:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"Digits, test accuracy in %, mean and standard deviation over {SEEDS} seeds")
+    """Print the rows of one section of metrics/benchmarks.json."""
+    table = Table(title=f"Digits, test accuracy in %, mean and standard deviation over {rows[0]['seeds']} seeds")
     for heading in ("labels", *METHODS, "gain on random, paired"):
         table.add_column(heading, justify="right")
     for row in rows:
@@ -59,28 +61,22 @@ def measure(images: NDArray[np.uint8], labels: NDArray[np.uint8], budget: int, s
     )
     settings = params.load()
     hog = HOG((8, 8)).fit(pool)
-    features, unseen = hog.transform(pool), hog.transform(test)
+    pool_features, test_features = hog.transform(pool), hog.transform(test)
     ridge = KernelRidgeClassifier(settings.kernel_ridge.gamma, settings.kernel_ridge.alpha, range(10))
-    sampling = settings.cluster_margin
-    at_random, _ = simulate(
-        partial(random, random_state=seed), features, SimulatedAnnotator(pool_labels), budget, rounds=[budget]
+    sampling, logistic = settings.cluster_margin, settings.logistic_regression
+    active = partial(cluster_margin, classifier=ridge, random_state=seed, candidates=sampling.candidates)
+    growing = round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth)
+    random_labels, active_labels = (
+        LabelSet.from_bought(*simulate(query, pool_features, SimulatedAnnotator(pool_labels), budget, rounds=rounds))
+        for query, rounds in ((partial(random, random_state=seed), [budget]), (active, growing))
     )
-    actively, _ = simulate(
-        partial(cluster_margin, classifier=ridge, random_state=seed, candidates=sampling.candidates),
-        features,
-        SimulatedAnnotator(pool_labels),
-        budget,
-        rounds=round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth),
-    )
-    at_random = np.sort(at_random)
-    regression = logistic_regression(
-        FunctionTransformer(scale_pixels, kw_args={"power": settings.logistic_regression.pixel_power}),
-        C=settings.logistic_regression.C,
-        max_iterations=settings.logistic_regression.max_iterations,
-    ).fit(pool[at_random], pool_labels[at_random])
+    pixels = FunctionTransformer(scale_pixels, kw_args={"power": logistic.pixel_power})
+    regression = logistic_regression(pixels, C=logistic.C, max_iterations=logistic.max_iterations)
+    regression.fit(pool[random_labels.rows], random_labels.labels)
     accuracies = [float(regression.score(test, test_labels))]
-    for rows in (at_random, actively):
-        accuracies.append(float(ridge.fit(features[rows], pool_labels[rows]).score(unseen, test_labels)))
+    for label_set in (random_labels, active_labels):
+        ridge.fit(pool_features[label_set.rows], label_set.labels)
+        accuracies.append(float(ridge.score(test_features, test_labels)))
     return dict(zip(METHODS, accuracies, strict=True))
 
 

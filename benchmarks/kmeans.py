@@ -1,7 +1,7 @@
 """Time k-means against its alternatives: `python -m benchmarks.kmeans [--quick]`, after `dvc repro flatten`.
 
 Each fit has a process of its own, so that its peak memory is its own, and all of them the same threads. Contenders take
-turns, so that a slow minute of a shared machine hits them all; ratios are of the same turn. Writes
+turns, so that other load on a shared machine slows all of them; ratios are of the same turn. Writes
 metrics/benchmarks.json after every turn.
 """
 
@@ -34,7 +34,7 @@ class Case(NamedTuple):
     seeds: int
 
 
-# Lloyd's time grows as images x clusters: at 240,000 images there is no waiting for it.
+# Lloyd's time grows as images x clusters: at 240,000 images it would take too long.
 FULL = [
     *(Case(name, 60_000, k, 3) for k in (100, 500, 2000) for name in ("fewlabels", "scikit-learn Lloyd")),
     *(Case(name, 60_000, k, 1) for k in (100, 500, 2000) for name in ("MiniBatchKMeans", "faiss")),
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a case: medians, the spread of the seconds, and how many times fewlabels' are in it, turn by turn."""
+    """One row a case: medians, the range of the seconds, and their ratio to fewlabels' of the same turn."""
     ours = {(run["images"], run["clusters"], run["seed"]): run["seconds"] for run in runs if run["ours"]}
     rows = []
     for key in dict.fromkeys((run["images"], run["clusters"], run["contender"]) for run in runs):
@@ -87,6 +87,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title="k-means on Fashion-MNIST, medians over seeds")
     headings = ("images", "clusters", "", "seconds", "x ours", "inertia", "peak GiB", "one matrix product, s", "seeds")
     for heading in headings:

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a contender: medians, and how many times the first one's seconds, turn by turn."""
+    """One row a contender: medians, and the ratio of its seconds to the first contender's of the same turn."""
     ours = {run["turn"]: run["seconds"] for run in runs if run["contender"] == runs[0]["contender"]}
     rows = []
     for contender in dict.fromkeys(run["contender"] for run in runs):
@@ -79,6 +79,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title=f"{title} on all labels, medians over turns")
     for heading in ("", "seconds of", "seconds", "x ours", "test accuracy, %", "turns"):
         table.add_column(heading, justify="right" if heading in ("seconds", "x ours", "turns") else "left")
@@ -144,9 +145,8 @@ def _study_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Byt
     some = slice(32 * STEPS)
     pixels, truth = np.asarray(images[some]), np.asarray(labels[some])
     model.fit(ordered_batches(pixels[:64], truth[:64], 32), shuffle=False, verbose=0)  # builds the graph
-    batches = ordered_batches(
-        pixels, truth, 32
-    )  # given arrays, Keras would use tf.data's tuner: see fewlabels.networks.batches
+    # Given arrays, Keras would use tf.data's tuner: see fewlabels.networks.batches.
+    batches = ordered_batches(pixels, truth, 32)
     seconds = _timed(lambda: model.fit(batches, shuffle=False, verbose=0))
     what = f"one epoch of 9 or more, from {STEPS} steps"
     return {"what": what, "seconds": seconds * 0.9 * len(images) / len(pixels), "accuracy": None}

@@ -1,23 +1,23 @@
 """Measure what a user would otherwise pick: `python -m benchmarks.peers [--quick]`, after `dvc repro describe`.
 
 Every contender gets the same budgets, images and seeds, on pixels and again on HOG features, both centred and scaled to
-a mean squared norm of 1, so that the table separates what the features gain from what the method gains. Random labels
+a mean squared norm of 1, so that the table separates the gain of the features from that of the method. Random labels
 are those of the pipeline. Query strategies (TypiClust, margin sampling, ours) choose from all images in the same
 features; the same kernel ridge regression is trained on what they chose.
 
 Laplace and Poisson learning are transductive: they have the test images, without labels, in their graph. No other
-contender sees those before it predicts.
+contender uses the test images before it predicts.
 
 Each contender has a process of its own for each kind of features, and all of them the same threads. Seconds are from
-features to answers for the test images. A graph of neighbours is built once in a process, and its time counted in every
-run. Peak memory is that of the process so far; smaller budgets go first. Needs the packages of requirements-peers.lock.
-Writes to metrics/benchmarks.json after every process.
+features to predictions for the test images. A graph of neighbours is built once in a process, and its time counted in
+every run. Peak memory is that of the process so far; smaller budgets go first. Needs the packages of
+requirements-peers.lock. Writes to metrics/benchmarks.json after every process.
 """
 
 import argparse
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
 from itertools import product
@@ -45,6 +45,7 @@ from fewlabels.choosing.cluster_margin import cluster_margin
 from fewlabels.choosing.rounds import QueryStrategy, round_sizes, simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.pixels import scale_pixels
+from fewlabels.label_set import LabelSet
 from stages import files, params
 
 PACKAGES = {"graphlearning": "graphlearning", "skactiveml": "scikit-activeml"}
@@ -62,9 +63,9 @@ ROUNDS = 5
 Floats = NDArray[np.float32]
 Choose = Callable[[int, int], tuple[QueryStrategy, list[int]]]
 """From a budget and a seed to a query strategy and the sizes of its rounds."""
-Answer = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[Any]]
+Predict = Callable[[NDArray[np.int64], NDArray[np.uint8]], NDArray[Any]]
 """From bought rows and labels to a class for each test image."""
-Learner = Callable[[Floats, Floats], Answer]
+Learner = Callable[[Floats, Floats], Predict]
 """Computes what needs no label, given the features of the training and of the test images."""
 
 
@@ -128,6 +129,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title="Fashion-MNIST with few labels, mean and standard deviation over seeds")
     for heading in ("contender", "features", "labels", "test accuracy, %", "seconds", "peak GiB", "seeds"):
         table.add_column(heading, justify="left" if heading in ("contender", "features") else "right")
@@ -159,11 +161,11 @@ def load(features: str, images: int) -> Data:
         np.array(files.load_array(f"data/flat/{part}_labels.npy")) for part in ("train", "test")
     )
     if features == "hog":
-        seen = np.array(files.load_array("data/features/train_hog.npy")[:images])
-        unseen = files.load_object("data/features/hog.joblib").transform(test)
+        train_features = np.array(files.load_array("data/features/train_hog.npy")[:images])
+        test_features = files.load_object("data/features/hog.joblib").transform(test)
     else:
-        seen, unseen = unit_norm(scale_pixels(train[:images]), scale_pixels(test))
-    return Data(seen, train_labels[:images], unseen, test_labels)
+        train_features, test_features = unit_norm(scale_pixels(train[:images]), scale_pixels(test))
+    return Data(train_features, train_labels[:images], test_features, test_labels)
 
 
 def unit_norm(train: Floats, test: Floats) -> tuple[Floats, Floats]:
@@ -180,14 +182,15 @@ def measure(contender: str, data: Data, budgets: tuple[int, ...], seeds: tuple[i
     """Buy labels, learn and predict, for each budget and seed; what needs no label is computed once, timed in each."""
     choose, learner = CONTENDERS[contender]
     start = time.perf_counter()
-    answer = learner(data.train, data.test)
+    predict = learner(data.train, data.test)
     prepared = time.perf_counter() - start
     runs = []
     for budget, seed in product(budgets, seeds):
         annotator = SimulatedAnnotator(data.train_labels)
         query, rounds = choose(budget, seed)
         start = time.perf_counter()
-        predicted = answer(*simulate(query, data.train, annotator, budget, rounds=rounds))
+        label_set = LabelSet.from_bought(*simulate(query, data.train, annotator, budget, rounds=rounds))
+        predicted = predict(label_set.rows, label_set.labels)
         runs.append(
             {
                 "contender": contender,
@@ -219,8 +222,11 @@ def _typiclust(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
 
     strategy = TypiClust(missing_label=UNLABELLED, random_state=seed, cluster_algo=MiniBatchKMeans)
 
-    def query(features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
-        return np.asarray(strategy.query(features, _partly_labelled(len(features), rows, labels), batch_size=n))
+    def query(
+        features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int, *, exclude: Iterable[int] = ()
+    ) -> NDArray[np.int64]:
+        known, pool = _partly_labelled(len(features), rows, labels), _unlabelled(len(features), rows, exclude)
+        return np.asarray(strategy.query(features, known, candidates=pool, batch_size=n))
 
     return query, [budget]
 
@@ -233,11 +239,13 @@ def _margin_sampling(budget: int, seed: int) -> tuple[QueryStrategy, list[int]]:
     classifier = SklearnClassifier(_ridge_classifier(), classes=list(range(CLASSES)), missing_label=UNLABELLED)
     strategy = UncertaintySampling("margin_sampling", missing_label=UNLABELLED, random_state=seed)
 
-    def query(features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
+    def query(
+        features: Floats, rows: NDArray[np.int64], labels: NDArray[np.uint8], n: int, *, exclude: Iterable[int] = ()
+    ) -> NDArray[np.int64]:
         if not len(rows):
-            return random(features, rows, labels, n, random_state=seed)
-        known = _partly_labelled(len(features), rows, labels)
-        return np.asarray(strategy.query(features, known, classifier, batch_size=n))
+            return random(features, rows, labels, n, exclude=exclude, random_state=seed)
+        known, pool = _partly_labelled(len(features), rows, labels), _unlabelled(len(features), rows, exclude)
+        return np.asarray(strategy.query(features, known, classifier, candidates=pool, batch_size=n))
 
     return query, _rounds(budget)
 
@@ -247,7 +255,7 @@ def _rounds(budget: int) -> list[int]:
     return round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth)
 
 
-def _ridge(train: Floats, test: Floats) -> Answer:
+def _ridge(train: Floats, test: Floats) -> Predict:
     return lambda rows, labels: _ridge_classifier().fit(train[rows], labels).predict(test)
 
 
@@ -256,8 +264,8 @@ def _ridge_classifier() -> KernelRidgeClassifier:
     return KernelRidgeClassifier(ridge.gamma, ridge.alpha, range(CLASSES))
 
 
-def _self_training(train: Floats, test: Floats) -> Answer:
-    def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+def _self_training(train: Floats, test: Floats) -> Predict:
+    def predict(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
         regression = LogisticRegression(max_iter=ITERATIONS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is fixed
@@ -265,10 +273,10 @@ def _self_training(train: Floats, test: Floats) -> Answer:
             model = SelfTrainingClassifier(regression.set_params(**search.best_params_), max_iter=ROUNDS)
             return np.asarray(model.fit(train, _partly_labelled(len(train), rows, labels)).predict(test))
 
-    return answer
+    return predict
 
 
-def _label_spreading(train: Floats, test: Floats) -> Answer:
+def _label_spreading(train: Floats, test: Floats) -> Predict:
     """As with kernel="knn", but the neighbours are searched once and not for every fit."""
     search = NearestNeighbors(n_neighbors=LabelSpreading().n_neighbors).fit(train)
     among, across = search.kneighbors_graph(train), search.kneighbors_graph(test)
@@ -276,30 +284,30 @@ def _label_spreading(train: Floats, test: Floats) -> Answer:
     def kernel(points: Floats, others: Floats) -> sparse.csr_matrix:
         return among if others is points else across.T
 
-    def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+    def predict(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
         model = LabelSpreading(kernel=kernel).fit(train, _partly_labelled(len(train), rows, labels))
         with np.errstate(invalid="ignore"):  # where no label reaches any neighbour, the first class is predicted
             return np.asarray(model.predict(test))
 
-    return answer
+    return predict
 
 
 def _graph_learning(method: str, **settings: str) -> Learner:
     """Laplace or Poisson learning on a graph of 10 neighbours, as in its authors' experiments."""
 
-    def learner(train: Floats, test: Floats) -> Answer:
+    def learner(train: Floats, test: Floats) -> Predict:
         import graphlearning
 
         # Its own search needs annoy, which is approximate, or compares one image at a time. Each is its own neighbour.
         everything = np.concatenate([train, test])
-        distances, found = NearestNeighbors(n_neighbors=11).fit(everything).kneighbors(everything)
-        graph = graphlearning.graph(graphlearning.weightmatrix.knn(None, 10, knn_data=(found, distances)))
+        distances, neighbours = NearestNeighbors(n_neighbors=11).fit(everything).kneighbors(everything)
+        graph = graphlearning.graph(graphlearning.weightmatrix.knn(None, 10, knn_data=(neighbours, distances)))
 
-        def answer(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
+        def predict(rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> NDArray[Any]:
             model = getattr(graphlearning.ssl, method)(graph, **settings)
             return np.asarray(model.fit_predict(rows, labels)[len(train) :])
 
-        return answer
+        return predict
 
     return learner
 
@@ -308,6 +316,10 @@ def _partly_labelled(count: int, rows: NDArray[np.int64], labels: NDArray[np.uin
     known = np.full(count, UNLABELLED)
     known[rows] = labels
     return known
+
+
+def _unlabelled(count: int, rows: NDArray[np.int64], exclude: Iterable[int]) -> NDArray[np.int64]:
+    return np.setdiff1d(np.arange(count), [*rows, *exclude])
 
 
 CONTENDERS: dict[str, tuple[Choose, Learner]] = {

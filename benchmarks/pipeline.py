@@ -26,6 +26,7 @@ def main() -> None:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title="dvc repro, default parameters")
     for heading in rows[0]:
         table.add_column(heading.replace("_", " "), justify="right")

@@ -34,8 +34,10 @@ LOOKS = {
 SHAPES = "osD^vP*X<>"
 """Markers of lines that share a colour."""
 
+FONT = 10
+"""Points, of all text: with WIDTH still 10 pixels on a phone."""
 STYLE: dict[Any, Any] = {
-    "font.size": 10,
+    "font.size": FONT,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
     "text.color": COLOURS["ink"],
@@ -54,7 +56,7 @@ STYLE: dict[Any, Any] = {
     "errorbar.capsize": 2,
 }
 WIDTH = 4.7
-"""Inches: text of 10 points is then still 10 pixels high on a phone."""
+"""Inches, as many as a phone has pixels for points."""
 
 
 def svg(name: str, title: str, description: str, draw: Callable[[], Figure]) -> str:
@@ -141,7 +143,7 @@ def published_and_ours(compared: pd.DataFrame, model: str) -> Figure:
         label="ours",
     )
     axes.set_yticks(places, _ticks(rows))
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("test accuracy, %")
     _legend(figure, 2)
     return figure
@@ -174,7 +176,7 @@ def budgets(curves: pd.DataFrame, wide: bool = False) -> Figure:
                 linestyle=line,
                 marker=marker,
                 color=COLOURS[colour],
-                label=fill(name, 30),
+                label=fill(name, 26),
                 **({"markerfacecolor": "none"} if line == ":" else {}),
             )
     for row in curves[curves["kind"] == FULL].itertuples():
@@ -326,7 +328,7 @@ def costs(costs: pd.DataFrame) -> Figure:
     figure, axes = _figure(0.27 * len(costs) + 0.9)
     places = range(len(costs))
     bars = axes.barh(places, costs["seconds"], 0.7, color=[COLOURS[name] for name in costs["colour"]])
-    axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
+    axes.bar_label(bars, fmt="%.1f", padding=3)
     axes.set_yticks(places, list(costs["what"]))
     axes.invert_yaxis()
     axes.margins(x=0.12)
@@ -393,4 +395,4 @@ def _legend(figure: Figure, columns: int) -> None:
     handles = {
         label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=columns, fontsize=9)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=columns, fontsize=FONT)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,12 +22,6 @@ BENCHMARKS = Path("metrics/benchmarks.json")
 PUBLISHED = Path("experiments/published.csv")
 PUBLISHED_PEERS = Path("experiments/published_peers.csv")
 """Means and standard deviations of the trials in their authors' own result files."""
-ELSEWHERE = (
-    "Those of Laplace and Poisson learning are by J. Calder, B. Cook, M. Thorpe and D. Slepčev (ICML 2020): 100 trials "
-    "each with random labels, on the features of a variational autoencoder and transductive on all 70,000 images, that "
-    "is, what they are judged on was in their graph."
-)
-"""How the figures of PUBLISHED_PEERS differ from ours."""
 PERCENTILE = 25
 """Of the study's propagation to a part of each cluster, at all its cluster counts."""
 SWEPT = 2000
@@ -123,7 +116,6 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
         ],
         overview_charts={"narrow": _chart(*budget_chart(overview)), "wide": _chart(*budget_chart(overview, wide=True))},
         overview=curves_table(overview),
-        elsewhere=ELSEWHERE,
         peers="peer" in set(overview["kind"]),
         budget_charts=[
             _chart(
@@ -141,13 +133,13 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
             _chart(
                 "percentile",
                 f"Accuracy, purity and coverage against the percentile, {SWEPT:,} labels",
-                "Coverage grows with the percentile, purity falls. The table below has the same figures.",
+                "Accuracy above, purity and coverage below it. The table below has the same figures.",
                 lambda: charts.against_percentile(settings, published, SWEPT),
             ),
             _chart(
                 "purity",
                 "Purity against coverage",
-                "A line for each number of labels: the more images get a label, the fewer of the labels are right.",
+                "A line for each number of labels. The table below has the same figures.",
                 lambda: charts.purity_against_coverage(settings),
             ),
         ],
@@ -155,7 +147,7 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
         run_of=_run_of(),
         confusions=_confusions(),
         pictures=_pictures(),
-        collapses=collapse_table(collapses) if len(collapses) else None,
+        collapses=collapse_table(collapses),
         collapse_charts=[
             _chart(
                 "collapses",
@@ -163,9 +155,7 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
                 "A bar for each label set. The table below has the same figures.",
                 lambda: charts.collapse_rates(collapses),
             )
-        ]
-        if len(collapses)
-        else [],
+        ],
         costs=costs[["what", "seconds", "peak memory, GiB"]].round(2),
         cost_charts=[
             _chart(
@@ -261,7 +251,7 @@ def explanations(compared: pd.DataFrame) -> list[str]:
     for row in compared.itertuples():
         name = f"{charts.setting_name(row)}, {CLASSIFIERS[row.model].title}"
         if row.published < COLLAPSED:
-            sentences.append(f"{name}: the published {percent(row.published)} is a collapsed network.")
+            sentences.append(f"{name}: the published {percent(row.published)} % is that of a constant prediction.")
         elif row.difference < 0:
             sentences.append(
                 f"{name}: {percent(row.ours)} is {-100 * row.difference:.2f} points below the published figure, "
@@ -275,10 +265,10 @@ def comparison_table(compared: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "label set": [charts.setting_name(row) for row in compared.itertuples()],
-            "difference": compared["difference"].map(_signed),
+            "gain": compared["difference"].map(_signed),
+            "model": compared["model"].map(HEADINGS),
             "ours": [with_sd(row.ours, row.sd) for row in compared.itertuples()],
             "published": compared["published"].map(percent),
-            "model": compared["model"].map(HEADINGS),
             "seeds": compared["seeds"].map(_count),
         }
     )
@@ -302,10 +292,10 @@ def paired_table(paired: pd.DataFrame) -> pd.DataFrame:
     """Lay out `experiments.results.paired` for reading."""
     return pd.DataFrame(
         {
-            "labels bought": paired["clusters"].map(_count),
-            "difference": [gain(row) for row in paired.itertuples()],
-            "label set": paired["label_set"].map(lambda name: LABEL_SETS[name].title),
+            "labels": paired["clusters"].map(_count),
+            "gain": [gain(row) for row in paired.itertuples()],
             "model": paired["model"].map(HEADINGS),
+            "label set": paired["label_set"].map(lambda name: LABEL_SETS[name].title),
             "this, %": [with_sd(row.accuracy, row.accuracy_sd) for row in paired.itertuples()],
             "random, %": paired["random"].map(percent),
             "seeds": paired["seeds"],
@@ -333,10 +323,10 @@ def _settings_table(settings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _percentile_table(settings: pd.DataFrame) -> pd.DataFrame:
-    near = settings[settings["label_set"] == "partially_propagated"]
+    partial = settings[settings["label_set"] == "partially_propagated"]
     keys = ["clusters", "percentile"]
-    accuracy = near.pivot(index=keys, columns="model", values="accuracy").reset_index()
-    both = near.drop_duplicates(keys)[[*keys, "purity", "coverage"]].merge(accuracy, on=keys).sort_values(keys)
+    accuracy = partial.pivot(index=keys, columns="model", values="accuracy").reset_index()
+    both = partial.drop_duplicates(keys)[[*keys, "purity", "coverage"]].merge(accuracy, on=keys).sort_values(keys)
     return pd.DataFrame(
         {
             "percentile": both["percentile"].map("{:g}".format),
@@ -397,16 +387,14 @@ def _confusions() -> list[dict[str, Any]]:
     models = [(name, label_set) for name in CLASSIFIERS for label_set in metrics.get(name, {})]
     for model, label_set in sorted(models, key=lambda one: -metrics[one[0]][one[1]]["accuracy"]):
         predictions = pd.read_csv(f"metrics/confusion/{model}_{label_set}.csv")
-        counts = pd.crosstab(predictions["actual"], predictions["predicted"]).reindex(
-            index=classes, columns=classes, fill_value=0
-        )
-        shares = counts.to_numpy() / np.maximum(1, counts.to_numpy().sum(axis=1, keepdims=True))
+        shares = pd.crosstab(predictions["actual"], predictions["predicted"], normalize="index")
+        shares = shares.reindex(index=classes, columns=classes, fill_value=0)
         shown.append(
             {
-                "title": f"{CLASSIFIERS[model].title} on {LABEL_SETS[label_set].title}",
+                "title": f"{CLASSIFIERS[model].title}, trained on {LABEL_SETS[label_set].title}",
                 "accuracy": percent(metrics[model][label_set]["accuracy"]),
                 "classes": classes,
-                "rows": list(zip(classes, shares.tolist(), strict=True)),
+                "rows": list(zip(classes, shares.to_numpy().tolist(), strict=True)),
             }
         )
     return shown

@@ -72,7 +72,7 @@ def defaults() -> dict[str, Any]:
 
 
 def key() -> list[str]:
-    """Name the columns that tell a row from every other."""
+    """Name the columns whose values identify a row."""
     return [*defaults(), "label_set", "model"]
 
 
@@ -268,7 +268,7 @@ def student_paired(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
-    pairs = chosen.join(reference.set_index(keys)["accuracy"].rename(name), on=keys, how="inner")
+    pairs = chosen.merge(reference[[*keys, "accuracy"]].rename(columns={"accuracy": name}), on=keys)
     return (
         pairs.assign(difference=pairs["accuracy"] - pairs[name])
         .groupby(["clusters", "label_set", "model"])

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def settings(grids: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
-    """Every combination of every grid, once, in the order of the file."""
+    """List every combination of every grid, once, in the order of the file."""
     combinations = [dict(setting) for grid in grids for setting in ParameterGrid(grid)]
     return [setting for at, setting in enumerate(combinations) if setting not in combinations[:at]]
 
@@ -58,9 +58,9 @@ def experiment(setting: dict[str, Any]) -> str:
 
 
 def overrides(setting: dict[str, Any]) -> list[str]:
-    """What `dvc exp run --set-param` takes."""
-    written = {key: json.dumps(value, separators=(",", ":")).replace('"', "") for key, value in setting.items()}
-    return [f"{key}={value}" for key, value in sorted(written.items())]
+    """Format a setting for `dvc exp run --set-param`."""
+    values = {key: json.dumps(value, separators=(",", ":")).replace('"', "") for key, value in setting.items()}
+    return [f"{key}={value}" for key, value in sorted(values.items())]
 
 
 def check(setting: dict[str, Any]) -> None:

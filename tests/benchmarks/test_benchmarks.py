@@ -1,12 +1,18 @@
-"""What the benchmark makes of its measurements."""
+"""How the benchmarks summarise, record and print what they measured."""
 
+import io
 import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 
-from benchmarks import digits, growth, models, results
+from benchmarks import digits, growth, models, peers, pipeline, results
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -128,3 +134,27 @@ def test_few_labels_of_small_images_are_enough() -> None:
     accuracies = digits.measure((images * (255 / 16)).astype(np.uint8), labels.astype(np.uint8), 100, seed=0)
     assert accuracies[digits.METHODS[2]] > 0.95
     assert accuracies[digits.METHODS[2]] > accuracies[digits.METHODS[0]] + 0.03
+
+
+PRINTERS: dict[str, Callable[..., None]] = {
+    "peers": peers.print_table,
+    "digits": digits.print_table,
+    "kmeans": benchmark.print_table,
+    "logistic_regression": partial(models.print_table, "logistic regression"),
+    "network": partial(models.print_table, "network"),
+    "pipeline": pipeline.print_table,
+}
+
+
+@pytest.mark.parametrize("section", PRINTERS)
+def test_recorded_rows_are_printed_a_line_each(section: str) -> None:
+    rows: list[dict[str, Any]] = json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))[section]["rows"]
+    with redirect_stdout(io.StringIO()) as output:
+        PRINTERS[section](rows)
+    lines = output.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum("│" in line for line in lines) == len(rows), "a row takes more than one line"
+
+
+def test_every_recorded_section_is_printed_by_a_function() -> None:
+    assert set(json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))) == set(PRINTERS)

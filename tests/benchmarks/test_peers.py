@@ -1,4 +1,4 @@
-"""What is measured beside us: every contender spends its budget and learns, and the optional packages are pinned."""
+"""Every contender spends its budget and learns, its query strategy keeps the contract, the packages are pinned."""
 
 import os
 import re
@@ -28,7 +28,7 @@ NEEDS = {
 
 @pytest.fixture(scope="module")
 def data() -> peers.Data:
-    """Ten blobs, of all classes, far enough apart that whoever learns at all tells most of them apart."""
+    """Ten blobs, one for each class, that any classifier separates well."""
     random = np.random.default_rng(0)
     labels = random.integers(peers.CLASSES, size=800).astype(np.uint8)
     centres = random.normal(size=(peers.CLASSES, 12))
@@ -48,6 +48,21 @@ def test_every_contender_spends_its_budget_and_learns(contender: str, data: peer
     assert second["seconds"] >= second["seconds_before_labels"] == first["seconds_before_labels"]
 
 
+@pytest.mark.parametrize("contender", peers.CONTENDERS)
+def test_every_query_strategy_is_pure_and_keeps_to_the_pool(contender: str, data: peers.Data) -> None:
+    if NEEDS.get(contender) == "skactiveml":
+        pytest.importorskip("skactiveml")
+    query, rounds = peers.CONTENDERS[contender][0](100, 1)
+    assert sum(rounds) == 100
+    exclude = range(300, 600)
+    for labelled in (np.empty(0, np.int64), np.arange(0, 100, 2)):
+        labels = data.train_labels[labelled]
+        asked = query(data.train, labelled, labels, 30, exclude=exclude)
+        assert len(np.unique(asked)) == 30
+        assert not np.isin(asked, [*labelled, *exclude]).any()
+        np.testing.assert_array_equal(query(data.train, labelled, labels, 30, exclude=exclude), asked)
+
+
 def test_random_labels_are_those_of_the_pipeline(finished: Repository) -> None:
     true_labels = files.load_array(finished.folder / "data/flat/train_labels.npy")
     features = np.arange(len(true_labels), dtype=np.float32)[:, None]
@@ -61,11 +76,11 @@ def test_random_labels_are_those_of_the_pipeline(finished: Repository) -> None:
 def test_label_spreading_is_that_of_scikit_learn(data: peers.Data) -> None:
     rows = np.arange(0, 600, 6)
     labels = data.train_labels[rows]
-    answers = peers._label_spreading(data.train, data.test)(rows, labels)
+    predicted = peers._label_spreading(data.train, data.test)(rows, labels)
     known = np.full(600, -1)
     known[rows] = labels
     expected = LabelSpreading(kernel="knn").fit(data.train, known).predict(data.test)
-    np.testing.assert_array_equal(answers, expected)
+    np.testing.assert_array_equal(predicted, expected)
 
 
 def test_both_kinds_of_features_are_centred_and_of_unit_norm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +133,7 @@ def test_a_row_has_mean_and_sd_median_and_most(capsys: pytest.CaptureFixture[str
     assert "1,000" in printed
 
 
-def test_who_lacks_the_packages_is_told_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_packages_it_ends_with_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["peers"])
     monkeypatch.setattr(peers, "find_spec", lambda module: None if module == "graphlearning" else module)
     with pytest.raises(SystemExit, match="not installed: graphlearning; `make peers`"):

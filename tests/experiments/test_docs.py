@@ -1,0 +1,104 @@
+"""The generated tables of README.md and docs/, their links, and the example of the README."""
+
+import re
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from experiments import charts, docs, report
+
+
+def test_the_pages_say_what_the_figures_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last run printed is left out: its figures are those of the machine that ran it."""
+    monkeypatch.chdir(PROJECT)
+    pages = {page: page.read_text(encoding="utf-8") for page in docs.PAGES}
+    tables = docs.tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | docs.printed_tables()
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics/metrics.json"], check=False).returncode:
+        [page] = [page for page, text in pages.items() if "<!-- table: run -->" in text]
+        tables["run"] = pages[page].split("<!-- table: run -->\n")[1].split("\n<!-- end of table -->")[0]
+    assert docs.filled(pages, tables) == pages
+
+
+def test_the_readme_is_one_screen() -> None:
+    lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 130
+    assert [line for line in lines if len(line) > 100] == []
+
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)", re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which GitHub links to the headings of a page."""
+    without_code = re.sub("```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", docs.PAGES, ids=str)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    links = [one or other for one, other in LINK.findall(re.sub("```.*?```", "", text, flags=re.DOTALL))]
+    assert links
+    for link in links:
+        target, _, anchor = link.partition("#")
+        if not target.startswith(("http:", "https:")):
+            path = (PROJECT / page.parent / target).resolve() if target else PROJECT / page
+            assert path.exists(), link
+            if anchor:
+                assert anchor in anchors(path.read_text(encoding="utf-8")), link
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert [page for page in docs.PAGES[1:] if f"({page})" not in text] == []
+
+
+def test_the_example_of_the_readme_runs() -> None:
+    """Images of ten classes, which differ in the direction of their edges; the annotators answer at once."""
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall("```python\n(.*?)```", text, flags=re.DOTALL)
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 10, 400)
+    places = np.stack(np.mgrid[0:28, 0:28]).reshape(2, -1)
+    angles = truth[:, None] * np.pi / 10
+    waves = np.sin((np.cos(angles) * places[0] + np.sin(angles) * places[1]) * 0.8 + random.uniform(0, 6, (400, 1)))
+    names = {
+        "images": (100 + 80 * waves + random.normal(scale=20, size=waves.shape)).clip(0, 255).astype(np.uint8),
+        "ask": lambda rows: truth[rows],
+    }
+    exec(compile(example, "README.md", "exec"), names)  # noqa: S102
+    assert len(set(names["rows"])) == len(names["labels"]) == 200
+    assert np.mean(names["predicted"] == truth) > 0.9
+
+
+def test_the_readme_shows_the_chart_that_the_report_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of the committed results, as its text alternative has the figures. It brings its colours along."""
+    monkeypatch.chdir(PROJECT)
+    assert f"]({report.BUDGETS})\n" in Path("README.md").read_text(encoding="utf-8")
+    drawing = report.BUDGETS.read_text(encoding="utf-8")
+    curves = report.curves(report.load(report.RESULTS), report.load(report.PUBLISHED))
+    _, title, description, _ = report.budget_chart(curves)
+    assert f">{title}</title>" in drawing
+    assert f">{description}</desc>" in unescape(drawing)
+    assert "ours: ridge, active labels: " in description
+    assert "var(" not in drawing
+    assert not any(stand_in in drawing for stand_in in charts.COLOURS.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ("nothing here", {"study": "| a |"}),
+        ("<!-- table: study -->\n<!-- end of table -->", {}),
+        (2 * "<!-- table: study -->\n<!-- end of table -->\n", {"study": "| a |"}),
+    ],
+    ids=["no place", "no table", "two places"],
+)
+def test_a_table_without_its_one_place_is_refused(text: str, tables: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="tables study, not 1 for 1"):
+        docs.filled({Path("page.md"): text}, tables)

@@ -1,0 +1,319 @@
+"""The table of all runs, the comparisons made from it, and the sentences, tables and charts of these."""
+
+import json
+import shutil
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PROJECT
+
+from benchmarks import peers
+from benchmarks.results import RESULTS as BENCHMARKS
+from experiments import charts, docs, report, results
+
+
+def rows(**columns: list[object]) -> pd.DataFrame:
+    """A table of results in which all but the columns given is the same; `network__steps` is network.steps."""
+    columns = {name.replace("__", "."): values for name, values in columns.items()}
+    count = len(next(iter(columns.values())))
+    same = results.defaults() | {
+        "run": "a",
+        "seed": 1,
+        "clusters": 2000,
+        "percentile": 25,
+        "label_set": "random",
+        "model": "lr",
+        "accuracy": 0.8,
+        "purity": 1.0,
+        "coverage": 0.1,
+        "bought": 2000,
+        "distinct_nearest": 1980,
+        "collapsed": False,
+        "seconds": 1.0,
+        "peak_memory_gib": 0.5,
+    }
+    assert columns.keys() <= same.keys()
+    return pd.DataFrame({name: columns.get(name, [value] * count) for name, value in same.items()})
+
+
+def test_a_run_gives_a_row_for_each_model() -> None:
+    label_set = {"bought": 5, "rows": 9, "purity": 0.5, "coverage": 0.25}
+    metrics = {
+        "kmeans": {"inertia": 3.5, "purity": 0.75, "iterations": 2, "distinct_nearest": 4},
+        "label_sets": {"propagated": label_set},
+        "lr": {
+            "propagated": {"accuracy": 0.5, "macro_f1": 0.4, "calibration_error": 0.1, "transductive_accuracy": 0.3}
+        },
+        "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
+    }
+    values = {"seed": 7, "clusters": 5, "network": {"steps": 5}, "data": {"directory": "/x", "classes": ["a", "b"]}}
+    parameters = results.recorded_parameters(values | {"label_sets": {"nn": ["propagated"]}})
+    assert parameters == {"seed": 7, "clusters": 5, "network.steps": 5, "data.classes": '["a", "b"]'}
+    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5}}
+    of_model = {row["model"]: row for row in results.rows_of("one", parameters, metrics, costs)}
+    assert set(of_model) == {"lr", "nn"}
+    shared = {"run": "one", **parameters}
+    shared |= {"label_set": "propagated", "inertia": 3.5, "cluster_purity": 0.75, "distinct_nearest": 4, **label_set}
+    assert of_model["lr"] == shared | {
+        "model": "lr",
+        "kmeans_seconds": 2.5,
+        "accuracy": 0.5,
+        "macro_f1": 0.4,
+        "calibration_error": 0.1,
+        "transductive_accuracy": 0.3,
+    }
+    assert of_model["nn"]["seconds"] == 9.5
+    assert set().union(*of_model.values()) == {*results.COLUMNS, *parameters}
+
+
+def test_runs_of_other_parameters_do_not_count_as_default_ones() -> None:
+    runs = rows(seed=[1, 2, 3], accuracy=[0.8, 0.9, 0.1], network__steps=[1000, 1000, 1])
+    [row] = results.by_setting(runs).itertuples()
+    assert (row.seeds, row.accuracy) == (2, pytest.approx(0.85))
+    assert row.accuracy_sd == pytest.approx(np.std([0.8, 0.9], ddof=1))
+
+
+def test_a_model_that_runs_share_counts_once() -> None:
+    """Logistic regression on random labels is the same at any percentile, that on near ones is not."""
+    runs = rows(
+        seed=[1, 1, 2, 1, 1],
+        percentile=[20, 25, 25, 20, 25],
+        label_set=["random", "random", "random", "partially_propagated", "partially_propagated"],
+        accuracy=[0.8, 0.8, 0.9, 0.6, 0.7],
+    )
+    settings = {(row.label_set, round(row.accuracy, 6), row.seeds) for row in results.by_setting(runs).itertuples()}
+    assert settings == {
+        ("random", 0.85, 2),
+        ("partially_propagated", 0.6, 1),
+        ("partially_propagated", 0.7, 1),
+    }
+
+
+def test_choices_are_compared_with_random_ones_of_the_same_seed() -> None:
+    runs = rows(
+        seed=[1, 2, 1, 2, 3, 1],
+        label_set=["random", "random", "active", "active", "active", "all"],
+        accuracy=[0.7, 0.8, 0.8, 0.86, 0.99, 0.9],
+    )
+    [row] = results.paired(runs).itertuples()
+    assert (row.label_set, row.clusters, row.seeds) == ("active", 2000, 2)
+    assert row.difference == pytest.approx(0.08)
+    assert row.sd == pytest.approx(np.std([0.1, 0.06], ddof=1))
+
+
+def test_a_student_is_compared_with_its_teacher_of_the_same_seed() -> None:
+    """Seed 3 has no student yet: the table says that the gain is over two seeds, the ridge's mean over three."""
+    runs = rows(
+        seed=[1, 2, 3, 1, 2, 3, 1, 2],
+        label_set=["random"] * 3 + ["active"] * 3 + ["propagated_soft"] * 2,
+        model=["ridge"] * 6 + ["ensemble"] * 2,
+        accuracy=[0.7, 0.7, 0.7, 0.8, 0.82, 0.84, 0.81, 0.85],
+    )
+    [row] = results.student_paired(runs).itertuples()
+    assert (row.model, row.clusters, row.seeds) == ("ensemble", 2000, 2)
+    assert row.ridge == pytest.approx(0.81)
+    assert row.difference == pytest.approx(0.02)
+    assert row.sd == pytest.approx(np.std([0.01, 0.03], ddof=1))
+    published = pd.DataFrame({"label_set": ["random"] * 2, "clusters": [2000, 2000], "accuracy": [0.75, 0.76]})
+    table = docs.budgets(runs, published)
+    cells = [cell.strip() for cell in table.splitlines()[-1].strip("|").split("|")]
+    shown = ["2,000", "76.00", "70.00", "82.00 ± 2.00", "+12.00 ± 2.00", "3", "83.00 ± 2.83 (2 seeds)", "+2.00 ± 1.41"]
+    assert cells == shown
+
+
+def test_a_run_replaces_what_was_recorded_of_it_and_nothing_else() -> None:
+    recorded = rows(run=["old"] * 3, seed=[2, 1, 3], accuracy=[0.2, 0.1, 0.3])
+    runs = rows(run=["new"] * 2, seed=[4, 2], accuracy=[0.9, 0.8])
+    both = results.merged(runs, recorded)
+    assert list(zip(both["run"], both["seed"], both["accuracy"], strict=True)) == [
+        ("old", 1, 0.1),
+        ("new", 2, 0.8),
+        ("old", 3, 0.3),
+        ("new", 4, 0.9),
+    ]
+    assert list(both.columns) == list(runs.columns)
+    assert results.merged(rows(seed=[1], percentile=[30]), rows(seed=[1], percentile=[25])).shape[0] == 2
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_a_table_without_news_is_written_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: int) -> None:
+    """Also if some of it comes once more, from a run whose costs this machine does not know."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    before = (PROJECT / report.RESULTS).read_bytes()
+    recorded = pd.read_csv(PROJECT / report.RESULTS)
+    runs = recorded[recorded["seconds"].isna()].head(again).assign(seconds=None)
+    report.write(results.merged(runs, recorded))
+    assert report.RESULTS.read_bytes() == before
+
+
+def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
+    runs = rows(
+        seed=[1, 2, 3, 1],
+        label_set=["all"] * 4,
+        model=["nn"] * 4,
+        network__architecture=["edges", "edges", "compact", "study"],
+        network__steps=[report.EDGES_STEPS] * 2 + [1000] * 2,
+        accuracy=[0.93, 0.94, 0.5, 0.6],
+    )
+    compared = results.compared(runs, report.load(PROJECT / report.PUBLISHED))
+    sentences = report.findings(runs, compared, results.collapses(runs))
+    assert "With all 60,000 labels, the student's layers reach 93.50 ± 0.71 % (2 seeds)." in sentences
+
+
+def test_a_model_depends_on_what_its_label_set_and_its_classifier_depend_on() -> None:
+    """Regression on all labels is the same for any number of clusters, that on distances to their centroids is not."""
+    assert results.depends_on("lr", "all") == ()
+    assert results.depends_on("lr_distances", "all") == ("clusters",)
+    assert results.depends_on("nn", "partially_propagated") == ("clusters", "percentile")
+    runs = rows(clusters=[100, 200] * 2, label_set=["all"] * 4, model=["lr"] * 2 + ["lr_distances"] * 2)
+    assert len(results.by_setting(runs)) == 3
+
+
+def test_ours_stands_beside_what_was_published() -> None:
+    published = pd.DataFrame(
+        {
+            "label_set": ["all", "random", "random"],
+            "clusters": [None, 500, 2000],
+            "percentile": [None, None, None],
+            "model": ["lr", "lr", "lr"],
+            "accuracy": [0.9, 0.7, 0.75],
+        }
+    )
+    runs = rows(seed=[1, 2, 1], label_set=["random", "random", "all"], accuracy=[0.7, 0.9, 0.88])
+    compared = results.compared(runs, published)
+    assert compared["ours"].tolist() == [pytest.approx(0.88), pytest.approx(np.nan, nan_ok=True), pytest.approx(0.8)]
+    assert compared["difference"].iloc[0] == pytest.approx(-0.02)
+    assert compared["difference"].iloc[2] == pytest.approx(0.05)
+    [explanation] = report.explanations(compared)
+    assert explanation.startswith("all, logistic regression: 88.00 is 2.00 points below")
+
+
+def test_the_fewest_labels_that_do_what_all_did_are_named() -> None:
+    published = pd.DataFrame({"label_set": ["all"], "model": ["nn"], "clusters": [None], "accuracy": [0.85]})
+    runs = rows(
+        seed=[1, 2, 3] * 3 + [1],
+        clusters=[500] * 3 + [1000] * 3 + [2000] * 3 + [500],
+        label_set=["random"] * 9 + ["active"],
+        model=["ridge"] * 10,
+        accuracy=[0.8] * 3 + [0.84, 0.86, 0.88] + [0.9] * 3 + [0.99],
+    )
+    [sentence] = report.budget_findings(results.by_setting(runs), published)
+    assert sentence.startswith(
+        "1,000 labels are enough for what the study reached with 60,000: kernel ridge regression on random labels has"
+    )
+    assert "86.00 ± 2.00 % (3 seeds), the study's network 85.00 %" in sentence
+
+
+def test_collapses_are_counted_with_their_uncertainty() -> None:
+    """Ten trainings without a collapse: up to 1 - 0.025 ** (1 / 10) of all may be."""
+    study = {"network__architecture": "study", "network__restarts": 0}
+    runs = rows(
+        seed=[*range(10), 1, 1, 2],
+        model=["nn"] * 13,
+        label_set=["random"] * 10 + ["all", "all", "all"],
+        percentile=[25] * 10 + [20, 50, 50],
+        collapsed=[False] * 10 + [True, True, False],
+        **{name: [value] * 13 for name, value in study.items()},
+    )
+    dead = rows(seed=[40], model=["nn"], collapsed=[True], **{name: [value] for name, value in study.items()})
+    every, at_random, chosen = results.collapses(
+        pd.concat([runs, dead, rows(model=["nn"], collapsed=[True])])
+    ).itertuples()
+    assert (chosen.dead, chosen.trainings, chosen.collapsed) == (True, 1, 1)
+    assert (at_random.label_set, at_random.trainings, at_random.collapsed) == ("random", 10, 0)
+    assert at_random.high == pytest.approx(1 - 0.025**0.1)
+    assert (every.label_set, every.trainings, every.collapsed, every.rate) == ("all", 2, 1, 0.5)
+
+
+def measured(*scores: tuple[str, str, float]) -> list[dict[str, object]]:
+    """Rows of `benchmarks.peers`: a contender, its features, and an accuracy for each of two budgets."""
+    return [
+        {"contender": contender, "features": features, "budget": budget, "accuracy": {"mean": score, "sd": 0.01}}
+        for contender, features, score in scores
+        for budget in (500, 1000)
+    ]
+
+
+PEERS = measured(
+    ("LabelSpreading, random", "pixels", 0.7),
+    ("Laplace learning, random", "hog", 0.8),
+    ("Laplace learning, random", "pixels", 0.6),
+    ("ridge, margin sampling", "hog", 0.85),
+    ("ridge, TypiClust on MiniBatchKMeans", "hog", 0.84),
+    ("ridge, random", "hog", 0.9),
+    ("ridge, active (ours)", "hog", 0.95),
+)
+BEST = ["measured: Laplace learning, random, HOG", "measured: ridge, margin sampling, HOG"]
+
+
+def test_the_best_of_others_are_shown() -> None:
+    best = results.best_peers(PEERS)
+    assert best["name"].tolist() == [BEST[0]] * 2 + [BEST[1]] * 2
+    assert best["accuracy"].tolist() == [0.8, 0.8, 0.85, 0.85]
+    assert best["labels"].tolist() == [500, 1000, 500, 1000]
+    assert set(results.OURS_AMONG_PEERS) < set(peers.CONTENDERS)
+    assert results.best_peers([]).empty
+
+
+@pytest.mark.parametrize("with_peers", [True, False])
+def test_what_a_budget_buys_is_drawn_and_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_peers: bool
+) -> None:
+    """Two budgets of ours; the study's best is the better of its two models, on labels that were bought."""
+    runs = rows(
+        seed=[1, 2, 1, 1],
+        clusters=[500, 500, 1000, 500],
+        label_set=["active"] * 3 + ["propagated_soft"],
+        model=["ridge"] * 3 + ["ensemble"],
+        accuracy=[0.8, 0.82, 0.9, 0.85],
+    )
+    published = pd.DataFrame(
+        {
+            "label_set": ["all", "all", "random", "random"],
+            "clusters": pd.array([None, 500, 500, 500], "Float64"),
+            "model": ["nn", "lr_distances", "lr", "nn"],
+            "accuracy": [0.88, 0.99, 0.7, 0.75],
+        }
+    )
+    monkeypatch.setattr(report, "BENCHMARKS", tmp_path / "benchmarks.json")
+    monkeypatch.setattr(report, "PUBLISHED_PEERS", PROJECT / report.PUBLISHED_PEERS)
+    sections = {"peers": {"rows": PEERS}} if with_peers else {"kmeans": {"rows": []}}
+    report.BENCHMARKS.write_text(json.dumps(sections), encoding="utf-8")
+    curves = report.curves(runs, published)
+    chart = report.budget_chart(curves)
+    _, _, description, draw = chart
+    assert f">{description}</desc>" in unescape(charts.picture(*chart))
+    assert "ours: ridge, active labels: 81.00 ± 1.41 with 500, 90.00 with 1,000. ours: ridge and its" in description
+    assert "the study's best: 75.00 with 500. the study's NN: 88.00 with 60,000. published: Laplace" in description
+    assert all((name in description) == with_peers for name in BEST)
+
+    [axes] = draw().axes
+    drawn = [" ".join(label.split()) for label in axes.get_legend_handles_labels()[1]]
+    assert [name in drawn for name in BEST] == [with_peers] * 2
+    assert len(drawn) == len(set(curves["name"])), "a curve or a line for each name"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["500", "1,000"]
+    assert axes.get_xscale() == "log"
+
+    table = report.curves_table(curves).set_index("labels bought")
+    assert table.loc["ours: ridge, active labels", ["500", "1,000", "60,000"]].tolist() == ["81.00 ± 1.41", "90.00", ""]
+    assert table.loc["published: Poisson MBO", "1,600"] == "81.62 ± 0.47"
+
+
+def test_peers_are_read_from_where_they_are_recorded() -> None:
+    assert report.BENCHMARKS == BENCHMARKS
+
+
+def test_a_model_without_random_labels_has_its_budgets_below() -> None:
+    runs = rows(clusters=[100, 2000], label_set=["propagated_soft"] * 2, model=["ensemble"] * 2)
+    published = report.load(PROJECT / report.PUBLISHED)
+    figure = charts.accuracy_against_budget(results.by_setting(runs), published, "ensemble", report.PERCENTILE)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["100", "2,000"]
+
+
+def test_the_committed_results_hold_every_published_row_on_three_seeds() -> None:
+    compared = results.compared(report.load(PROJECT / report.RESULTS), report.load(PROJECT / report.PUBLISHED))
+    assert compared["seeds"].min() >= 3
