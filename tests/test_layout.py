@@ -112,3 +112,12 @@ def test_stages_do_not_import_each_other() -> None:
 def test_every_room_has_its_tests() -> None:
     for folder in (path.parent for path in LIBRARY.rglob("__init__.py") if path.parent != LIBRARY):
         assert list((PROJECT / "tests" / folder.name).glob("test_*.py")), folder
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_every_public_function_and_class_has_an_example(path: Path) -> None:
+    """`--doctest-modules` runs them. Compiled loops are for k-means alone."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            compiled = any(ast.unparse(one) == "compiled" for one in node.decorator_list)
+            assert compiled or ">>> " in str(ast.get_docstring(node)), node.name
