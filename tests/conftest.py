@@ -13,12 +13,14 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from stages.registry import CLASSIFIERS
+
 PROJECT = Path(__file__).parents[1]
 CLASSES = ["checks", "stripes", "dots", "fog"]
 SHAPE = (12, 12)
 CLUSTERS = 12
 
-SMALL: dict[str, object] = {
+SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | {
     "seed": 42,
     "clusters": CLUSTERS,
     "percentile": 30,

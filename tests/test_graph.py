@@ -129,21 +129,18 @@ def parameters_used(file: str) -> set[str]:
     return {name for name in used if not any(other != name and covers(name, other) for other in used)}
 
 
-def test_the_stages_are_these() -> None:
-    assert list(STAGES) == [
+def test_the_stages_of_the_mission_keep_their_names_and_order() -> None:
+    mission = [
         "download",
         "flatten",
-        "describe",
         "kmeans",
         "select-representatives",
         "propagate",
         "train-lr",
-        "train-lr-distances",
-        "train-ridge",
         "train-nn",
-        "ensemble",
         "evaluate",
     ]
+    assert [name for name in STAGES if name in mission] == mission
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_metrics_have_every_arm(finished: Repository) -> None:
     assert set(found) == {"kmeans", "label_sets", *CLASSIFIERS}
     assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
     assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
-    assert set(found["label_sets"]) == {*LR, *NN, *RIDGE}
+    assert set(found["label_sets"]) == {label_set for _, label_set in MODELS}
     assert [(name, label_set) for name in CLASSIFIERS for label_set in found[name]] == MODELS
     for name, scores in found["label_sets"].items():
         soft = {"calibration_error", "purity_above", "coverage_above"} if name == "propagated_soft" else set()

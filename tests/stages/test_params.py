@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from stages import params
-from stages.registry import CLASSIFIERS, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 SETTINGS = yaml.safe_load(TEXT)
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-KNOWN = "all, random, representatives, active, propagated, partially_propagated, propagated_soft"
+KNOWN = ", ".join(LABEL_SETS)
 
 
 def keys(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -179,7 +179,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("label_sets.lr", [1], f"1 is not one of {KNOWN}"),
         ("label_sets.lr_distances", ["all", "distances"], f"'distances' is not one of {KNOWN}"),
         ("label_sets.nn", ["random", "random"], "'random' is listed twice"),
-        ("label_sets.ridge", ["all"], "'all' is not one of random, representatives, active"),
+        ("label_sets.ridge", ["all"], f"'all' is not one of {', '.join(BOUGHT)}"),
         ("label_sets.ensemble", ["all"], "'all' is not one of propagated_soft"),
         ("confidence", 1.5, "1.5: should be less than or equal to 1"),
         ("features", "gradients", "'gradients' is not 'pixels' or 'hog'"),
