@@ -204,7 +204,7 @@ def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str
         for row in enough.head(1).itertuples():
             sentences.append(
                 f"{row.clusters:,.0f} labels are enough for what the study reached with 60,000: "
-                f"{CLASSIFIERS[row.model].title} on {LABEL_SETS[row.label_set].title} labels has "
+                f"the {CLASSIFIERS[row.model].title} on {LABEL_SETS[row.label_set].title} labels has "
                 f"{with_sd(row.accuracy, row.accuracy_sd)} % ({row.seeds} seeds), the study's "
                 f"{CLASSIFIERS[full.model].title} {percent(full.accuracy)} %."
             )

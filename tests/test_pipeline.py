@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stages import params, train_nn
 from stages.registry import BOUGHT, CLASSIFIERS
 
-LR, NN, RIDGE = (SMALL[f"label_sets.{name}"] for name in ("lr", "nn", "ridge"))
+LR, NN = (SMALL[f"label_sets.{name}"] for name in ("lr", "nn"))
 MODELS = [(name, label_set) for name in CLASSIFIERS for label_set in SMALL[f"label_sets.{name}"]]
 
 KILLER = """

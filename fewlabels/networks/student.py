@@ -1,4 +1,4 @@
-"""Train a student network on soft labels of all images, until it is more accurate than the classifier that gave them.
+"""Train a student network on soft labels of all images, and let it correct them from generation to generation.
 
 Self-training with a noisy student (Q. Xie et al., "Self-training with Noisy Student improves ImageNet classification",
 CVPR 2020): the teacher is kernel ridge regression on few bought labels. The student sees every image shifted, and with
