@@ -203,7 +203,8 @@ def test_the_fewest_labels_that_do_what_all_did_are_named() -> None:
     )
     [sentence] = report.budget_findings(results.by_setting(runs), published)
     assert sentence.startswith(
-        "1,000 labels are enough for what the study reached with 60,000: the kernel ridge regression on random labels has"
+        "1,000 labels are enough for what the study reached with 60,000: "
+        "the kernel ridge regression on random labels has"
     )
     assert "86.00 ± 2.00 % (3 seeds), the study's network 85.00 %" in sentence
 
