@@ -174,12 +174,12 @@ class _Clusters:
         self.passes = 0
 
     def inertia(self, scatter: float) -> float:
-        """Sum of squared distances to the means, by Huygens: the scatter about 0 less that of the means."""
+        """Compute the inertia by Huygens' theorem: the scatter of the points about 0 less that of the means."""
         loops.set_means(self.Z, self.labels, self.C, self.sizes)
         return scatter - float(np.sum(squared_norms(self.C) * self.sizes, dtype=np.float64))
 
     def improve_by_moves(self, candidates: int, passes: int = 40, until: float = 0.01) -> None:
-        """Hartigan's method: move single points until a pass moves less than that share of them.
+        """Move single points by Hartigan's method, until a pass moves less than a share `until` of them.
 
         All points propose a move by the same centroids, on all cores; the moves are then made one by one, where they
         still lower the inertia. So the inertia never rises, and the result does not depend on the number of cores.
@@ -194,7 +194,7 @@ class _Clusters:
                 break
 
     def proposals(self, near: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The cluster that each point would move to, its own where no move lowers the inertia."""
+        """Find the cluster that each point would move to, its own where no move lowers the inertia."""
         leave, join = self.factors()
         few = min(FEW_DIMENSIONS, self.Z.shape[1])
         to = np.empty(len(self.Z), np.int32)
@@ -241,7 +241,7 @@ class _Clusters:
                 break
 
     def removals(self, near: NDArray[np.int32], order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
-        """What each centroid's removal costs, shape (k,), and where each point would then go, shape (n,)."""
+        """Compute the cost of removing each centroid (k,), and the cluster that each point would then join (n,)."""
         _, join = self.factors()
         cost, second = np.empty(len(self.C)), np.empty(len(self.Z), np.int32)
         for_each_chunk(
@@ -252,7 +252,7 @@ class _Clusters:
         return cost, second
 
     def splits(self, order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
-        """What splitting each cluster gains, shape (k,), and in which half each point would then be, shape (n,)."""
+        """Compute what a split of each cluster gains (k,), and the half in which each point would then be (n,)."""
         gain, half = np.empty(len(self.C)), np.empty(len(self.Z), np.int8)
         for_each_chunk(
             lambda j: loops.splits(self.Z, self.C, order, starts, j.start, j.stop, gain, half), len(self.C), 64
@@ -260,14 +260,14 @@ class _Clusters:
         return gain, half
 
     def factors(self) -> tuple[Floats, Floats]:
-        """What a squared distance counts for when a point leaves, and joins, each cluster."""
+        """Compute the factors of squared distances in the inertia, for a point that leaves or joins each cluster."""
         sizes = self.sizes.astype(np.float32)
         leave: Floats = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), np.float32(0))
         join: Floats = sizes / (sizes + 1)
         return leave, join
 
     def neighbours(self, count: int) -> NDArray[np.int32]:
-        """The nearest other centroids of each centroid, nearest first: shape (k, at most count)."""
+        """Find the nearest other centroids of each centroid, nearest first: shape (k, at most count)."""
         k = len(self.C)
         columns = np.zeros((k, min(count, k - 1)), np.int32)
         norms = squared_norms(self.C)

@@ -151,7 +151,7 @@ def smallest(squares: Any, start: int, columns: Any) -> None:
 def removals(
     Z: Any, C: Any, join: Any, near: Any, order: Any, starts: Any, first: int, last: int, cost: Any, second: Any
 ) -> None:
-    """Write what the inertia would rise by without each centroid, and where each of its points would go.
+    """Compute the rise of the inertia without each centroid, and the cluster that each of its points would join.
 
     `order` has the points sorted by cluster, those of cluster j from starts[j] to starts[j + 1].
     """
@@ -171,7 +171,7 @@ def removals(
 
 @compiled
 def splits(Z: Any, C: Any, order: Any, starts: Any, first: int, last: int, gain: Any, half: Any) -> None:
-    """Write what the inertia would fall by if each cluster were two, by a 2-means of six steps, and who is in which."""
+    """Compute the fall of the inertia if each cluster is split by six steps of 2-means, and the half of each point."""
     d = Z.shape[1]
     for j in range(first, last):
         members = order[starts[j] : starts[j + 1]]
