@@ -64,7 +64,8 @@ def write(runs: pd.DataFrame) -> None:
 
 def load(path: Path) -> pd.DataFrame:
     """Read results.csv or published.csv."""
-    return pd.read_csv(path, dtype={"clusters": "Float64", "percentile": "Float64"})
+    table = pd.read_csv(path, dtype={"clusters": "Float64", "percentile": "Float64"})
+    return results.complete(table) if path == RESULTS else table
 
 
 def curves(runs: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:

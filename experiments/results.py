@@ -90,7 +90,7 @@ def collect() -> pd.DataFrame:
         run = dvc.api.DVCFileSystem(rev=revision)
         parameters = recorded_parameters(YAML(typ="safe", pure=True).load(run.read_text("params.yaml")))
         rows += rows_of(name, parameters, json.loads(run.read_text("metrics/metrics.json")), _costs(run))
-    return _sorted(pd.DataFrame(rows).reindex(columns=_columns()).drop_duplicates(key()))
+    return _sorted(complete(pd.DataFrame(rows).reindex(columns=_columns())).drop_duplicates(key()))
 
 
 def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
@@ -109,8 +109,19 @@ def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
         With the columns of `new`, sorted as `collect` does.
     """
     # A column without any value has objects for its type, which would no longer be written as numbers.
-    both = pd.concat([new, recorded]).infer_objects()
+    both = complete(pd.concat([new, recorded]).infer_objects())
     return _sorted(both.drop_duplicates(key())[list(new.columns)])
+
+
+def complete(results: pd.DataFrame) -> pd.DataFrame:
+    """Fill in parameters that runs were recorded without, with today's defaults.
+
+    A parameter is newer than such a run: its default is what the code did before.
+    """
+    filled = results.copy()
+    for name, value in defaults().items():
+        filled[name] = filled[name].where(filled[name].notna(), value) if name in filled else value
+    return filled.infer_objects()
 
 
 def _columns() -> list[str]:
@@ -146,7 +157,7 @@ def _costs(run: dvc.api.DVCFileSystem) -> dict[str, dict[str, float]]:
 def rows_of(
     name: str, parameters: dict[str, Any], metrics: dict[str, Any], costs: dict[str, dict[str, float]]
 ) -> Iterator[dict[str, Any]]:
-    """Make the rows of one run."""
+    """Make the rows of one run; those of a label set or classifier that is no longer in the registry are left out."""
     kmeans = metrics["kmeans"]
     run = {
         "run": name,
@@ -157,7 +168,8 @@ def rows_of(
         "distinct_nearest": kmeans["distinct_nearest"],
     }
     for model in metrics.keys() & CLASSIFIERS.keys():
-        for label_set, scores in metrics[model].items():
+        for label_set in metrics[model].keys() & LABEL_SETS.keys():
+            scores = metrics[model][label_set]
             facts = metrics["label_sets"][label_set] | scores | costs.get(f"{model}_{label_set}", {})
             yield run | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 

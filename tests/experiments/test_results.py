@@ -318,3 +318,26 @@ def test_a_model_without_random_labels_has_its_budgets_below() -> None:
 def test_the_committed_results_hold_every_published_row_on_three_seeds() -> None:
     compared = results.compared(report.load(PROJECT / report.RESULTS), report.load(PROJECT / report.PUBLISHED))
     assert compared["seeds"].min() >= 3
+
+
+@pytest.mark.parametrize("column", ["missing", "empty"])
+def test_runs_recorded_before_a_parameter_existed_count_as_default(column: str) -> None:
+    old, new = rows(seed=[1, 2], accuracy=[0.8, 0.9]), rows(seed=[3], accuracy=[0.7])
+    old = (
+        old.drop(columns="network.student.shift")
+        if column == "missing"
+        else old.assign(**{"network.student.shift": None})
+    )
+    both = results.merged(new, old)
+    assert both["network.student.shift"].tolist() == [1, 1, 1]
+    [row] = results.by_setting(both).itertuples()
+    assert (row.seeds, row.accuracy) == (3, pytest.approx(0.8))
+
+
+def test_a_label_set_that_is_no_longer_there_is_left_out() -> None:
+    kmeans = {"inertia": 1, "purity": 1, "iterations": 1, "distinct_nearest": 1}
+    label_set, scores = {"bought": 5, "rows": 9, "purity": 0.5, "coverage": 0.25}, {"accuracy": 0.5}
+    metrics = {"kmeans": kmeans, "label_sets": {"random": label_set, "gone": label_set}}
+    metrics |= {"lr": {"random": scores, "gone": scores}, "nobody": {"random": scores}}
+    [row] = results.rows_of("one", {"seed": 1}, metrics, {})
+    assert (row["model"], row["label_set"]) == ("lr", "random")
