@@ -41,7 +41,8 @@ def filled(pages: dict[Path, str], tables: dict[str, str]) -> dict[Path, str]:
     places = [name for text in pages.values() for _, name, _ in pattern.findall(text)]
     for name in {*places, *tables}:
         if places.count(name) != 1 or name not in tables:
-            raise ValueError(f"{places.count(name)} places for {int(name in tables)} tables {name}, not 1 for 1")
+            made = "made" if name in tables else "not made"
+            raise ValueError(f"table {name}: {made}, and {places.count(name)} places are marked for it, not 1")
     return {
         page: pattern.sub(lambda match: f"{match[1]}{tables[match[2]]}\n{match[3]}", text)
         for page, text in pages.items()

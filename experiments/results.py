@@ -18,7 +18,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from stages import params
-from stages.registry import CLASSIFIERS, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
 COLUMNS = {
     "run": "the experiment's name, or HEAD for what was committed then",
@@ -261,7 +261,7 @@ def paired(results: pd.DataFrame) -> pd.DataFrame:
         `random`, `difference` and its `sd`, the standard deviation over `seeds`.
     """
     default = with_parameters(arms(results))
-    chosen = default[default["label_set"].isin(["representatives", "active"])]
+    chosen = default[default["label_set"].isin([name for name in BOUGHT if name != "random"])]
     return _differences(chosen, default[default["label_set"] == "random"], ["seed", "clusters", "model"], "random")
 
 

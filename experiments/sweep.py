@@ -2,7 +2,7 @@
 
 An experiment is named after its setting. A sweep that was interrupted therefore goes on where it stopped, and two
 sweeps share the settings they have in common; DVC's run cache does the same for stages, so a k-means is computed once.
-A new commit starts anew, with all that it did not change from the cache.
+After a new commit all settings run again; stages that it did not change come from the cache.
 """
 
 import argparse

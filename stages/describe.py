@@ -1,4 +1,4 @@
-"""Compute what the methods see of the training images: HOG features, nearest neighbours, and which are exact copies."""
+"""Compute HOG features of the training images, their nearest neighbours, and which of them are exact copies."""
 
 from pathlib import Path
 

@@ -54,7 +54,7 @@ SOURCES: tuple[Path | str, ...] = (
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
-# A server that trickles never reads as stalled, so one file, and one command, may take this long in all.
+# A slow server never exceeds READ_SECONDS, so this limits the total time of one file, and of one command.
 LIMIT_SECONDS = 300.0
 
 BLOCK = 1 << 16
@@ -76,7 +76,7 @@ def main() -> None:
     Raises
     ------
     SystemExit
-        With what to do by hand. What each source failed of stands on stderr by then.
+        With what to do by hand; stderr says why each source failed.
     """
     data = params.load().data
     if not data.verify and data.directory is None:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
-from stages import files, params, trainer
+from stages import files, params, ridge, trainer
 
 
 def main() -> None:
@@ -21,11 +20,9 @@ def main() -> None:
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Any:
     from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting  # not above: it imports TensorFlow
 
-    ridge, classes = settings.kernel_ridge, range(len(settings.data.classes))
     student = files.load_object(f"data/models/nn/{name}.joblib")
-    on_embedding = classifier_on_embedding(
-        student.network, images[label_set.rows], label_set, KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes)
-    )
+    shown = images[label_set.rows]
+    on_embedding = classifier_on_embedding(student.network, shown, label_set, ridge.untrained(settings))
     teacher = files.load_object("data/models/ridge/active.joblib")
     return soft_voting({"ridge": teacher, "student": student, "ridge_on_student": on_embedding})
 

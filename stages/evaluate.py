@@ -129,7 +129,7 @@ def _save_figure(path: Path, figure: Figure) -> None:
 def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
     """Print one row for each label set: its labels, its purity, and the test accuracy of every classifier on it."""
     published = _published(settings)
-    trained = [name for name in CLASSIFIERS if metrics[name]]
+    trained = [name for name in CLASSIFIERS if metrics.get(name)]
     compared = [name for name in trained if any((name, label_set) in published for label_set in metrics[name])]
     table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
     table.add_column("label set", no_wrap=True)
@@ -150,7 +150,7 @@ def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
                 cells.append("" if theirs is None else f"{100 * theirs:.2f}")
         table.add_row(*cells)
     Console(width=120, file=sys.stdout).print(table)
-    collapsed = [name for name, scores in metrics["nn"].items() if scores["collapsed"]]
+    collapsed = [label_set for name in trained for label_set, ours in metrics[name].items() if ours.get("collapsed")]
     if collapsed:
         print(f"* a collapsed network, which predicts one class for every image: {', '.join(collapsed)}")
 

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.clusters import propagate, within_percentile
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import files, label_sets, params
+from stages import files, label_sets, params, ridge
 
 FEATURES, CLUSTERS = Path("data/features"), Path("data/clusters")
 
@@ -32,18 +31,18 @@ def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
     """Give soft labels to every image whose likeliest class is probable enough; to none, if nobody trains on them."""
     if not settings.label_sets.wants("propagated_soft"):
         return LabelSet.from_bought([], [])
-    ridge, classes = settings.kernel_ridge, np.arange(len(settings.data.classes))
     probabilities, weight = soft_labels(
         files.load_array(FEATURES / "train_hog.npy"),
         neighbour_graph(files.load_array(FEATURES / "neighbours.npy")),
         active.rows[active.bought],
         active.labels[active.bought],
-        KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes),
+        ridge.untrained(settings),
         neighbour_weight=settings.label_spreading.neighbour_weight,
         random_state=settings.seed,
     )
     print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")
-    probabilities[active.rows] = active.labels[:, None] == classes  # also the copies of bought images
+    # Copies of bought images are as certain as these.
+    probabilities[active.rows] = active.labels[:, None] == np.arange(probabilities.shape[1])
     kept = probabilities.max(axis=1) >= settings.confidence
     kept[active.rows] = True
     bought = np.zeros(len(kept), bool)

@@ -1,4 +1,4 @@
-"""Every label set and every classifier of the pipeline, once: its names, its colour, what it depends on, who writes it.
+"""Every label set and every classifier of the pipeline, once: names, colour, what it depends on, what writes it.
 
 The schema of params.yaml, the table, the charts and the report all read this. To add one, add its entry here and the
 stage that makes it: docs/add-your-own.md.
@@ -26,9 +26,9 @@ class LabelSetEntry:
     stage : str
         The stage of dvc.yaml that writes `data/labels/NAME.npz`.
     parameters : tuple of str
-        What it depends on, besides the seed.
+        Those of clusters and percentile that it depends on; empty for all labels, which no budget buys.
     spread_from : str or None
-        The label set whose labels it spreads; None if it buys its own.
+        The label set whose labels it spreads; None for a bought one.
     soft : bool
         Whether it has probabilities.
     colour : Colour
@@ -61,7 +61,7 @@ class ClassifierEntry:
         Those it can be trained on.
     colour : Colour
     parameters : tuple of str
-        What it depends on, besides the seed and what its label set depends on.
+        Those of clusters and percentile that it depends on, besides those of its label set.
     needs : tuple of (str, str)
         Other classifiers that it is made of, each with a label set; "" stands for its own.
     """
@@ -105,7 +105,7 @@ LABEL_SETS = {
 }
 
 BOUGHT = tuple(name for name, entry in LABEL_SETS.items() if entry.parameters and not entry.spread_from)
-"""The label sets that are the budget and nothing else."""
+"""The label sets that hold bought labels only, as many as the budget."""
 SOFT = tuple(name for name, entry in LABEL_SETS.items() if entry.soft)
 """Those with probabilities."""
 

@@ -1,7 +1,7 @@
-"""Spend the label budget: the one stage that buys training labels, and reads no other.
+"""Choose images within the label budget, and buy their labels from a simulated annotator.
 
-A label set for each way of choosing: `all`, the baseline; `random`; `representatives`, the image nearest each centroid;
-`active`, in rounds of cluster-margin sampling. What a budget bought, and in which round, is in purchases.csv.
+A label set for each way of choosing: `all`, the baseline; `random`; `representatives`, each cluster's nearest member;
+`active`, in rounds of cluster-margin sampling. purchases.csv lists each label bought and its round.
 """
 
 from functools import partial
@@ -14,10 +14,9 @@ from fewlabels.choosing.at_random import random
 from fewlabels.choosing.cluster_margin import cluster_margin
 from fewlabels.choosing.representatives import nearest_members
 from fewlabels.choosing.rounds import round_sizes, simulate
-from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.copies import label_copies
-from stages import files, label_sets, params
+from stages import files, label_sets, params, ridge
 
 FLAT, FEATURES, CLUSTERS = Path("data/flat"), Path("data/features"), Path("data/clusters")
 
@@ -36,18 +35,20 @@ def main() -> None:
     nearest = nearest_members(assignments, distances, settings.clusters)
     bought["representatives"] = nearest, annotators["representatives"](nearest)
     if settings.label_sets.wants("active"):
-        ridge, sampling = settings.kernel_ridge, settings.cluster_margin
+        sampling = settings.cluster_margin
         query = partial(
             cluster_margin,
-            classifier=KernelRidgeClassifier(ridge.gamma, ridge.alpha, range(len(settings.data.classes))),
+            classifier=ridge.untrained(settings),
             random_state=settings.seed,
             candidates=sampling.candidates,
         )
         rounds = round_sizes(settings.clusters, first_round=sampling.first_round, growth=sampling.growth)
         bought["active"] = simulate(query, features, annotators["active"], settings.clusters, rounds=rounds)
+    else:
+        bought["active"] = np.empty(0, np.int64), np.empty(0, np.uint8)
 
     for name, annotator in annotators.items():
-        label_set = label_copies(LabelSet.from_bought(*bought.get(name, ([], []))), originals)
+        label_set = label_copies(LabelSet.from_bought(*bought[name]), originals)
         label_sets.save(name, label_set)
         print(f"{name}: {int(label_set.bought.sum()):,} labels bought in {len(annotator.log)} rounds")
     label_sets.save("all", LabelSet.from_bought(np.arange(len(true_labels)), true_labels))

@@ -1,10 +1,7 @@
 """Train logistic regression on one label set: `python -m stages.train_lr NAME`."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -26,9 +23,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
     else:
         features = HOG(settings.data.image_shape)  # its principal components are those of the label set's images
     model = logistic_regression(features, C=regression.C, max_iterations=regression.max_iterations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
-        return model.fit(images[label_set.rows], label_set.labels)
+    return model.fit(images[label_set.rows], label_set.labels)
 
 
 if __name__ == "__main__":

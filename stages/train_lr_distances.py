@@ -3,11 +3,8 @@
 As in the study, the distances of an image to all centroids of k-means are its features, in place of its pixels.
 """
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -32,9 +29,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
         max_iterations=regression.max_iterations,
         whiten=True,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
-        return model.fit(images[label_set.rows], label_set.labels)
+    return model.fit(images[label_set.rows], label_set.labels)
 
 
 if __name__ == "__main__":

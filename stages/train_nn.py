@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
-from stages import files, params, trainer
+from stages import files, params, ridge, trainer
 
 if TYPE_CHECKING:
     from fewlabels.networks.classifier import NetworkClassifier
@@ -23,7 +22,7 @@ def main() -> None:
     if model.collapsed_starts:
         print(f"WARNING: {name}: {model.collapsed_starts} starts collapsed to a constant prediction", file=sys.stderr)
     if model.collapsed:
-        print(f"WARNING: {name}: so did the last one; its accuracy means nothing", file=sys.stderr)
+        print(f"WARNING: {name}: every start did; its accuracy means nothing", file=sys.stderr)
     with files.atomic_write(f"data/models/nn/{name}.keras") as partial:
         model.network.save(partial)
     files.save_table(f"metrics/curves/{name}.csv", model.curves)
@@ -32,19 +31,17 @@ def main() -> None:
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> "NetworkClassifier":
     from fewlabels.networks import student, training  # not above: a bad parameter should not wait for TensorFlow
 
-    classes = range(len(settings.data.classes))
     shared: dict[str, Any] = {
         "image_shape": settings.data.image_shape,
-        "n_classes": len(classes),
+        "n_classes": len(settings.data.classes),
         "seed": settings.seed,
     }
     if label_set.probabilities is None:
         how = training.TrainingSettings(**training_settings(settings.network, len(label_set)))
         return training.train(images, label_set, settings=how, **shared)
-    ridge = KernelRidgeClassifier(settings.kernel_ridge.gamma, settings.kernel_ridge.alpha, classes)
     optimizer = settings.network.model_dump(include={"batch_size", "learning_rate"})
     how_student = student.StudentSettings(**optimizer, **settings.network.student.model_dump())
-    return student.train_student(images, label_set, ridge, settings=how_student, **shared)
+    return student.train_student(images, label_set, ridge.untrained(settings), settings=how_student, **shared)
 
 
 def training_settings(network: params.Network, images: int) -> dict[str, Any]:

@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.hog import HOG
 from fewlabels.label_set import LabelSet
-from stages import params, trainer
+from stages import params, ridge, trainer
 
 
 def main() -> None:
@@ -15,9 +14,8 @@ def main() -> None:
 
 
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
-    ridge, classes = settings.kernel_ridge, range(len(settings.data.classes))
     hog = HOG(settings.data.image_shape)  # its principal components are those of the label set's images
-    model = make_pipeline(hog, KernelRidgeClassifier(ridge.gamma, ridge.alpha, classes))
+    model = make_pipeline(hog, ridge.untrained(settings))
     return model.fit(images[label_set.rows], label_set.labels)
 
 

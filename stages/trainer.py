@@ -1,11 +1,13 @@
 """What all stages that train have in common: one label set of the command line in, a model and its cost out."""
 
 import argparse
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from fewlabels.label_set import LabelSet
 from stages import files, label_sets, params
@@ -37,7 +39,9 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
         images = files.load_array("data/flat/train_images.npy")
         print(f"{classifier} on {name}: {len(label_set):,} images", flush=True)
         try:
-            model = train(settings, name, label_set, images)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
+                model = train(settings, name, label_set, images)
         except ValueError as error:
             raise SystemExit(f"{label_sets.path_of(name)}: {error}") from None
         files.save_object(f"data/models/{classifier}/{name}.joblib", model)

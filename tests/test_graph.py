@@ -108,10 +108,17 @@ def modules_needed(name: str) -> set[str]:
 
 
 def parameters_used(file: str) -> set[str]:
-    """What follows `params.load()` in a module, also through the names that it is given there.
+    """What follows `params.load()` in a module and in the helpers of stages/ that it imports.
 
-    An argument annotated as `params.Params` holds all parameters.
+    Also through the names that it is given there; an argument annotated as `params.Params` holds all parameters.
     """
+    helpers = {one for one in all_imports(file) if one.startswith("stages/")}
+    used = set().union(*map(parameters_named, helpers))
+    return {name for name in used if not any(other != name and covers(name, other) for other in used)}
+
+
+def parameters_named(file: str) -> set[str]:
+    """The parameters that a module names."""
     tree = ast.parse((PROJECT / file).read_text(encoding="utf-8"))
     meaning = {"params.load()": ""}
     for node in ast.walk(tree):
@@ -126,7 +133,7 @@ def parameters_used(file: str) -> set[str]:
             for start, prefix in meaning.items():
                 if ast.unparse(node).startswith(f"{start}."):
                     used.add((prefix + ast.unparse(node).removeprefix(start)).strip("."))
-    return {name for name in used if not any(other != name and covers(name, other) for other in used)}
+    return used
 
 
 def test_the_stages_of_the_mission_keep_their_names_and_order() -> None:
@@ -160,8 +167,10 @@ def test_training_labels_are_read_only_where_they_are_bought_and_judged(labels: 
 
 @every_stage
 def test_a_stage_depends_on_the_modules_it_needs_and_no_others(name: str) -> None:
-    listed = [dep for dep in STAGES[name]["deps"] if dep.endswith(".py")]
-    assert sorted(listed) == sorted(modules_needed(name))
+    listed, needed = [dep for dep in STAGES[name]["deps"] if dep.endswith(".py")], modules_needed(name)
+    missing, needless = sorted(needed - set(listed)), sorted(set(listed) - needed)
+    assert (missing, needless) == ([], [])
+    assert sorted(listed) == sorted(needed), "one is listed twice"
 
 
 @pytest.mark.parametrize("file", sorted({file for name in STAGES for file in all_imports(module_of(name))}))

@@ -1,4 +1,4 @@
-"""Random sampling: the query strategy that every other has to beat."""
+"""Random sampling: the baseline of all query strategies."""
 
 from collections.abc import Iterable
 

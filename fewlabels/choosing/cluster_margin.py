@@ -1,7 +1,7 @@
-"""Cluster-margin sampling: images whose two likeliest classes score nearly the same, from all parts of the features.
+"""Cluster-margin sampling: images whose two likeliest classes score nearly the same, from all parts of the data.
 
-Margin sampling alone asks about many images that look alike. Clusters of the candidates make a batch diverse. The
-method: G. Citovsky et al., "Batch Active Learning at Scale", NeurIPS 2021.
+Margin sampling alone asks about many images that look alike. Clusters of the candidates make a batch diverse. After
+G. Citovsky et al., "Batch Active Learning at Scale", NeurIPS 2021, with k-means as the clustering.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ def cluster_margin(
     random_state : int
         Seeds k-means.
     candidates : int, default=20
-        For each image to choose, so many of the smallest margins are clustered. 1 is plain margin sampling.
+        The candidates * n images of the smallest margin are clustered. 1 is plain margin sampling.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def cluster_margin(
     Raises
     ------
     ValueError
-        As `pool_of` does.
+        As `pool_of` does, or if candidates is below 1.
 
     Examples
     --------
@@ -67,6 +67,8 @@ def cluster_margin(
     >>> cluster_margin(features, [0, 100], [0, 1], 1, classifier=KernelRidgeClassifier(), random_state=0, candidates=1)
     array([50])
     """
+    if candidates < 1:
+        raise ValueError(f"candidates: {candidates} is not 1 or more")
     pool, labelled, known = pool_of(features, rows, labels, n, exclude), np.asarray(rows, int), np.asarray(labels)
     if len(pool) <= n:
         return pool

@@ -14,9 +14,9 @@ def pool_of(
 ) -> NDArray[np.int64]:
     """Find the rows among which a query strategy chooses.
 
-    No row of the pool is labelled or excluded, or an exact copy of one that is, or of a lower row of the pool: the copy
-    would cost a label and add nothing. Where fewer than n such rows remain, the pool is filled up to n with copies.
-    So a strategy that finds at most n rows in its pool asks for all of them.
+    The pool leaves out rows that are labelled or excluded, exact copies of them, and of rows that are copies of each
+    other all but the lowest: a copy would cost a label and add nothing. Where fewer than n rows are left, copies fill
+    the pool up to n. A strategy that finds at most n rows in its pool must return all of them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def pool_of(
     Raises
     ------
     ValueError
-        If n is below 1; if there is not one label for each row; if a row is labelled twice or is none of the images.
+        If n is below 1, rows and labels differ in length, or rows (distinct) or exclude are no valid row numbers.
 
     Examples
     --------

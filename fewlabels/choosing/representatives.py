@@ -15,8 +15,8 @@ def representatives(
 ) -> NDArray[np.int64]:
     """Choose the image nearest the centroid of each of n clusters of the pool.
 
-    Labels are not used: the strategy suits a first round. Where images are labelled already, it forms as many clusters
-    more as there are labels, and asks about the largest n clusters without a labelled image.
+    Labels are not used: the strategy suits a first round. Where m images are labelled already, it forms n + m clusters,
+    and asks about the n largest that contain no labelled image.
 
     Parameters
     ----------

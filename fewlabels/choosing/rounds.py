@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fewlabels.arrays import Floats
 
 QueryStrategy = Callable[..., NDArray[np.int64]]
-"""`(features, rows, labels, n, *, exclude=()) -> rows`: see `fewlabels.choosing.cluster_margin`."""
+"""`(features, rows, labels, n, *, exclude=()) -> rows`: rows and labels are those so far, n is how many to ask for."""
 Annotator = Callable[[NDArray[np.int64]], NDArray[Any]]
 """From rows to their labels."""
 
@@ -26,7 +26,7 @@ def round_sizes(budget: int, *, first_round: int = 50, growth: float = 1.45) -> 
     first_round : int, default=50
         Labels of the first round.
     growth : float, default=1.45
-        After each further round there are so many times the labels of before, at least one more.
+        Each further round multiplies the number of labels by this; it asks for one at least.
 
     Returns
     -------

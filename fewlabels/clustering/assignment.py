@@ -125,7 +125,7 @@ def _settle(
     labels: Any,
     distances: Any,
 ) -> None:
-    """Turn the products into lower bounds, then compare the centroids within them. All squared, less ||projected||²."""
+    """Find the nearest centroids; exact distances only where a lower bound, squared and less ||projected||², allows."""
     k, d = centroids.shape
     least = np.empty((k + BLOCK - 1) // BLOCK, np.float32)
     for i in range(len(rows)):

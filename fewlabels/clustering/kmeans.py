@@ -1,7 +1,7 @@
 """k-means for thousands of clusters of many images, in seconds.
 
-Lloyd's iterations compute all n x k distances in all dimensions, dozens of times, after a k-means++ that did as much;
-and they stop at a poor local optimum. Here:
+k-means++ and each of dozens of Lloyd's iterations compute n x k distances in all dimensions, and often end in a worse
+local optimum. Here:
 
 1. Points are projected on the principal axes that hold most of the variance: a hundred or so for images of clothes.
 2. Greedy k-means++ seeds on a sample; the triangle inequality saves most of its distances.
@@ -26,7 +26,7 @@ from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_
 from fewlabels.threads import for_each_chunk, map_chunks
 
 VARIANCE = 0.91
-"""Share of the variance that the principal axes hold: isotropic data keeps most dimensions, images few."""
+"""Share of the variance that the principal axes explain: few axes for images, most for isotropic data."""
 SAMPLE = 12_000
 """Points that the axes are found from, and that seeds are drawn from; at least 5 for each cluster."""
 SEEDING_DIMENSIONS, TRIALS = 48, 3

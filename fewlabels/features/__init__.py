@@ -1,1 +1,1 @@
-"""What is seen of an image: its pixels, histograms of oriented gradients, and which images are most alike."""
+"""Features of images: pixels, histograms of oriented gradients, and the graph of nearest neighbours."""

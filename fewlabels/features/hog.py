@@ -18,7 +18,7 @@ from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.threads import for_each_chunk
 
 ORIENTATIONS = 8
-"""Directions told apart, in the full circle: from dark to light is not from light to dark."""
+"""Orientation bins over 360 degrees (signed gradients): from dark to light is not from light to dark."""
 CELLS = 9
 """Cells along a side of 28 pixels, 3 pixels apart."""
 FLOOR = 0.01

@@ -1,4 +1,4 @@
-"""Raw pixels scaled to 0..1: what the study's methods see of an image."""
+"""Raw pixels scaled to 0..1: the features of the study."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""Principal components scaled by one number, so that one kernel width suits features of every kind."""
+"""Principal components scaled by one number, so that the same kernel suits features of several kinds."""
 
 from typing import Self
 
@@ -15,7 +15,7 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     """Principal component analysis, scaled to a mean squared norm of 1.
 
     Not whitened: a direction of large variance keeps its weight. One number divides all components, such that the mean
-    squared norm of the points fitted to is 1; a Gaussian kernel of width 1 then suits them.
+    squared norm of the points fitted to is 1, and the same gamma of a Gaussian kernel suits features of several kinds.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Train a student network on soft labels of all images, and let it correct them from generation to generation.
+"""Train a student network on soft labels of all images, correcting them after each generation but the last.
 
 Self-training with a noisy student (Q. Xie et al., "Self-training with Noisy Student improves ImageNet classification",
 CVPR 2020): the teacher is kernel ridge regression on few bought labels. The student sees every image shifted, and with
-some of its last features dropped, so that it does not fit the teacher's mistakes. After each generation its own
-predictions, and those of a classifier trained on its last features of the bought images, correct the soft labels.
+some of its last features dropped, so that it fits the teacher's mistakes less. Corrected soft labels are the mean of
+those given, its own predictions, and those of a classifier trained on its last features of the bought images.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ def train_student(
     label_set : LabelSet
         With probabilities.
     classifier : scikit-learn classifier
-        Clones of it are trained on the student's last features of the bought images; it has all classes.
+        Clones of it are trained on the student's last features of the bought images; its `classes` are all classes.
     image_shape : (int, int)
         Height and width.
     n_classes : int
@@ -95,7 +95,7 @@ def train_student(
     Raises
     ------
     ValueError
-        If the label set has no probabilities or no bought labels, or is smaller than a batch.
+        If there are no probabilities, no bought labels, or too few rows for a batch, bought ones counted repeatedly.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def train_student(
             verbose=0,
         ).history
         epochs += list(zip(history["loss"], history["accuracy"], strict=True))
-    collapsed = has_collapsed(network, shown[:1000])
+    collapsed = len(np.unique(label_set.labels)) > 1 and has_collapsed(network, shown)
     curves = [
         {"start": 0, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
         for epoch, (loss, accuracy) in enumerate(epochs)

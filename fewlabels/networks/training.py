@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from fewlabels.arrays import evenly_spaced
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.architectures import ARCHITECTURES, OPTIMIZERS
 from fewlabels.networks.batches import ordered_batches, predict_in_batches, shuffled_batches
@@ -23,6 +24,8 @@ CHECKS = 20
 """How often a training evaluates its validation data."""
 HELD_BACK = 2000
 """Validation images at most: more would slow every evaluation and hardly change its result."""
+SAMPLE = 1000
+"""Images at most that a collapse is looked for in, evenly spaced: they may be stored class by class."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def train(
         model = ARCHITECTURES[settings.architecture](image_shape, n_classes)
         optimizer = OPTIMIZERS.get(settings.architecture, keras.optimizers.Adam)
         curves += _train_once(model, batches, held_out, optimizer, settings, start)
-        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows[:: ceil(len(label_set) / 1000)]])
+        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows])
         if not collapsed:
             break
     without_optimizer = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -151,7 +154,7 @@ def has_collapsed(network: keras.Model, images: NDArray[np.uint8]) -> bool:
     >>> has_collapsed(network, np.array([[0, 1], [3, 4]])), has_collapsed(network, np.array([[0, 1], [4, 3]]))
     (True, False)
     """
-    predicted = predict_in_batches(network, images).argmax(axis=1)
+    predicted = predict_in_batches(network, images[evenly_spaced(len(images), SAMPLE)]).argmax(axis=1)
     return bool(np.all(predicted == predicted[0]))
 
 
@@ -198,7 +201,7 @@ def _train_once(
     settings: TrainingSettings,
     start: int,
 ) -> list[dict[str, float]]:
-    """Train from the current weights, keep the best on the data held out, and return the curves."""
+    """Train from the current weights, keep those of the smallest validation loss, and return the curves."""
     interval = max(1, round(settings.steps / CHECKS))
     checks = ceil(settings.steps / interval)
     model.compile(

@@ -22,12 +22,19 @@ def label_copies(label_set: LabelSet, first_occurrences: NDArray[np.int64]) -> L
         The same rows and those of their copies, whose labels are inferred, not bought. Where copies were labelled
         differently, further copies take the label of the lowest row.
 
+    Raises
+    ------
+    ValueError
+        If the label set has probabilities.
+
     Examples
     --------
     >>> both = label_copies(LabelSet.from_bought([1], [5]), np.array([0, 1, 1]))
     >>> both.rows, both.labels, both.bought
     (array([1, 2]), array([5, 5], dtype=uint8), array([ True, False]))
     """
+    if label_set.probabilities is not None:
+        raise ValueError("the label set has probabilities, which copies do not take")
     originals, place = np.unique(first_occurrences[label_set.rows], return_index=True)
     copies = np.setdiff1d(np.flatnonzero(np.isin(first_occurrences, originals)), label_set.rows)
     labels = label_set.labels[place[np.searchsorted(originals, first_occurrences[copies])]]

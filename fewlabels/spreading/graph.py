@@ -6,7 +6,7 @@ from scipy import sparse
 from fewlabels.arrays import Floats
 
 TOLERANCE = 1e-4
-"""The iterations end when the weight of what is still to come is below it."""
+"""The iterations end when neighbour_weight to the power of their number is below it."""
 
 
 def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_weight: float) -> Floats:

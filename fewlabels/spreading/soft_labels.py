@@ -1,7 +1,7 @@
 """Soft labels: a probability of each class for every image, from few bought labels.
 
-A network can learn from all images once each has soft labels. A classifier on the bought labels gives them; label
-spreading smooths them where that suits the bought labels.
+A network can be trained on all images once each has soft labels. A classifier on the bought labels gives them; label
+spreading smooths them where that predicts bought labels held back with a smaller log loss.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from fewlabels.spreading.graph import spread_over_graph
 FOLDS = 5
 """Parts of the bought labels: each is predicted from the others."""
 LEAST_PROBABILITY = 1e-4
-"""A probability counts as no smaller in the log loss, so that one sure mistake does not decide alone."""
+"""Lower limit of a probability in the log loss, so that one confident mistake does not dominate it."""
 
 
 def soft_labels(
@@ -34,8 +34,8 @@ def soft_labels(
 ) -> tuple[Floats, float]:
     """Compute soft labels of every image, with or without label spreading.
 
-    Whether to smooth is decided by five-fold cross-validation on the bought labels: the choice of the smaller log loss
-    is taken.
+    Five-fold cross-validation on the bought labels decides whether to smooth, by the smaller log loss. With fewer than
+    five labels nothing is smoothed.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def soft_labels(
     classifier : KernelRidgeClassifier
         With `classes` given; a clone of it is trained.
     neighbour_weight : float, default=0.5
-        The part of an image's probabilities that comes from its neighbours, if that suits the bought labels.
+        The part of an image's probabilities that comes from its neighbours, if they are smoothed.
     random_state : int
         Seeds the folds.
 
@@ -70,43 +70,24 @@ def soft_labels(
     >>> probabilities.argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
+    classes = np.asarray(classifier.classes)
     untrained = clone(classifier)
-    weight = _best_weight(features, graph, rows, labels, untrained, (0.0, neighbour_weight), random_state)
-    (smoothed,) = _smoothed(features, graph, rows, labels, untrained, [weight])
-    smoothed[rows] = labels[:, None] == np.asarray(classifier.classes)
-    return smoothed, weight
 
+    def smoothed(kept: NDArray[Any], weights: Sequence[float]) -> list[Floats]:
+        """Train on some of the bought labels and spread the probabilities, once for each weight."""
+        probabilities = untrained.fit(features[rows[kept]], labels[kept]).predict_proba(features)
+        probabilities[rows[kept]] = labels[kept, None] == classes
+        return [spread_over_graph(probabilities, graph, weight) for weight in weights]
 
-def _best_weight(
-    features: Floats,
-    graph: sparse.csr_array,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.uint8],
-    classifier: Any,
-    weights: Sequence[float],
-    random_state: int,
-) -> float:
-    """Choose the weight whose probabilities of the labels held back have the smallest log loss."""
-    if len(rows) < FOLDS:
-        return weights[0]
-    losses = np.zeros(len(weights))
-    for kept, held_back in KFold(FOLDS, shuffle=True, random_state=random_state).split(rows):
-        tried = _smoothed(features, graph, rows[kept], labels[kept], classifier, weights)
-        right = np.searchsorted(classifier.classes, labels[held_back])
-        for place, probabilities in enumerate(tried):
-            losses[place] -= np.log(np.maximum(probabilities[rows[held_back], right], LEAST_PROBABILITY)).sum()
-    return weights[int(losses.argmin())]
-
-
-def _smoothed(
-    features: Floats,
-    graph: sparse.csr_array,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.uint8],
-    classifier: Any,
-    weights: Sequence[float],
-) -> list[Floats]:
-    """Train on the bought labels and spread the probabilities, once for each weight."""
-    probabilities = classifier.fit(features[rows], labels).predict_proba(features)
-    probabilities[rows] = labels[:, None] == classifier.classes_
-    return [spread_over_graph(probabilities, graph, weight) for weight in weights]
+    weights, best = (0.0, neighbour_weight), 0
+    if len(rows) >= FOLDS:
+        losses = np.zeros(len(weights))
+        for kept, held_back in KFold(FOLDS, shuffle=True, random_state=random_state).split(rows):
+            right = labels[held_back, None] == classes
+            for place, probabilities in enumerate(smoothed(kept, weights)):
+                likelihoods = np.maximum(probabilities[rows[held_back]][right], LEAST_PROBABILITY)
+                losses[place] -= np.log(likelihoods).sum()
+        best = int(losses.argmin())
+    (soft,) = smoothed(np.arange(len(rows)), [weights[best]])
+    soft[rows] = labels[:, None] == classes
+    return soft, weights[best]

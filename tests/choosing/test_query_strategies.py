@@ -138,6 +138,12 @@ def test_what_makes_no_sense_is_refused(
         STRATEGIES[name](0)(POINTS, rows, labels, n, exclude=exclude)
 
 
+def test_no_candidates_are_refused() -> None:
+    for candidates in (0, -3):
+        with pytest.raises(ValueError, match=f"candidates: {candidates} is not 1 or more"):
+            cluster_margin(POINTS, *labelled(40), 5, classifier=ALL_CLASSES, random_state=0, candidates=candidates)
+
+
 # ---- rounds
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from synthetic import striped
 
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.clustering.assignment import distances_to_centroids
@@ -21,16 +21,6 @@ CENTROIDS = np.random.default_rng(0).random((15, 96), np.float32)
 DISTANCES = make_pipeline(
     FunctionTransformer(scale_pixels), FunctionTransformer(distances_to_centroids, kw_args={"centroids": CENTROIDS})
 )
-
-
-def striped(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Noise of 12 x 8 pixels with a bright stripe: its height is that of the class."""
-    random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(n) % 3).astype(np.uint8)
-    images = random.integers(0, 100, (n, 12, 8), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[2 + 3 * label : 5 + 3 * label] += 100
-    return images.reshape(n, -1), labels
 
 
 def pixels(C: float, power: float = 0.5) -> Pipeline:

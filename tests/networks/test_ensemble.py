@@ -5,9 +5,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
+from synthetic import BARS as SHAPE
+from synthetic import bars
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
@@ -16,20 +17,6 @@ from fewlabels.networks.embedding import Embedding
 from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.networks.training import TrainingSettings, train
-
-SHAPE = (8, 9)
-
-
-def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images with a bright bar, upright, level or none, under noise."""
-    random = np.random.default_rng(seed)
-    images, labels = random.integers(0, 120, (count, *SHAPE)), np.arange(count) % 3
-    for image, label, place in zip(images, labels, random.integers(2, 6, count), strict=True):
-        if label == 0:
-            image[:, place] = 255
-        if label == 1:
-            image[place] = 255
-    return images.reshape(count, -1).astype(np.uint8), labels.astype(np.uint8)
 
 
 @pytest.fixture(scope="module")

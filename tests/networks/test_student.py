@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from synthetic import BARS as SHAPE
+from synthetic import bars
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
@@ -10,7 +12,6 @@ from fewlabels.networks import student
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.student import StudentSettings, train_student
 
-SHAPE = (8, 9)
 ORDER = np.array([0, 1, 2, 3, 4, 4])
 RIDGE = KernelRidgeClassifier(classes=range(3))
 
@@ -19,18 +20,6 @@ def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **chang
     how = {"generations": 2, "epochs": 3, "batch_size": 30, "learning_rate": 0.01, "dropout": 0.2, "repeats": 1}
     settings = StudentSettings(**(how | changes))
     return train_student(images, label_set, RIDGE, image_shape=SHAPE, n_classes=3, settings=settings, seed=seed)
-
-
-def bars(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images with a bright bar, upright, level or none, somewhere in the middle, under noise."""
-    random = np.random.default_rng(seed)
-    images, labels = random.integers(0, 120, (count, *SHAPE)), np.arange(count) % 3
-    for image, label, place in zip(images, labels, random.integers(2, 6, count), strict=True):
-        if label == 0:
-            image[:, place] = 255
-        if label == 1:
-            image[place] = 255
-    return images.reshape(count, -1).astype(np.uint8), labels.astype(np.uint8)
 
 
 def unsure(labels: NDArray[np.uint8], certainty: float) -> LabelSet:

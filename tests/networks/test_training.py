@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from synthetic import STRIPES as SHAPE
+from synthetic import striped
 
 from fewlabels.label_set import LabelSet
 from fewlabels.networks import training
@@ -16,18 +18,7 @@ from fewlabels.networks.architectures import ARCHITECTURES
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.quiet_keras import keras
 
-SHAPE = (12, 8)
 CLASSES = 3
-
-
-def striped(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Noise with a bright stripe: its height tells the class."""
-    random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(n) % CLASSES).astype(np.uint8)
-    images = random.integers(0, 100, (n, *SHAPE), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[2 + 3 * label : 5 + 3 * label] += 100
-    return images.reshape(n, -1), labels
 
 
 # ---- networks that learn
@@ -215,3 +206,12 @@ def test_two_labels_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         STRIPED, LabelSet.from_bought(np.array([3, 5]), np.array([0, 1], np.uint8)), architecture="test", steps=1
     )
     assert len(trained.curves) == 1
+
+
+def test_a_network_right_on_images_stored_by_class_has_not_collapsed() -> None:
+    """The first thousand images are of one class."""
+    inputs = keras.Input((2,), dtype="uint8")
+    right = keras.Model(inputs, keras.layers.Rescaling(1.0)(inputs))
+    images = np.repeat(np.eye(2, dtype=np.uint8), [2000, 500], axis=0)
+    assert not training.has_collapsed(right, images)
+    assert training.has_collapsed(right, images[:2000])

@@ -1,6 +1,7 @@
 """Labels of copies: inferred from the one that was paid for, and no other image changes."""
 
 import numpy as np
+import pytest
 
 from fewlabels.arrays import first_occurrences
 from fewlabels.label_set import LabelSet
@@ -28,3 +29,9 @@ def test_no_labels_and_no_copies_change_nothing() -> None:
     distinct = LabelSet.from_bought([1, 2], [0, 1])
     assert label_copies(distinct, np.arange(6)).arrays().keys() == distinct.arrays().keys()
     np.testing.assert_array_equal(label_copies(distinct, np.arange(6)).rows, distinct.rows)
+
+
+def test_probabilities_are_not_dropped_in_silence() -> None:
+    soft = LabelSet(np.array([1]), np.array([0], np.uint8), np.array([True]), np.array([[0.9, 0.1]], np.float32))
+    with pytest.raises(ValueError, match="has probabilities"):
+        label_copies(soft, first_occurrences(IMAGES))

@@ -59,3 +59,17 @@ def test_the_classifier_of_the_caller_is_left_alone() -> None:
     joined = neighbour_graph(nearest_neighbours(features))
     soft_labels(features, joined, np.arange(0, 300, 10), truth[::10], classifier, random_state=0)
     assert not hasattr(classifier, "dual_coef_")
+
+
+def test_the_order_of_the_classes_changes_nothing() -> None:
+    features, truth = two_moons()
+    joined = neighbour_graph(nearest_neighbours(features))
+    rows = np.random.default_rng(1).choice(300, 40, replace=False)
+    found = {}
+    for classes in ([0, 1, 2], [2, 0, 1]):
+        classifier = KernelRidgeClassifier(gamma=0.05, classes=classes)
+        probabilities, weight = soft_labels(features, joined, rows, truth[rows], classifier, random_state=0)
+        found[tuple(classes)] = probabilities[:, np.argsort(classes)], weight
+    (one, weight), (other, other_weight) = found.values()
+    assert weight == other_weight == 0.5
+    np.testing.assert_allclose(one, other, atol=1e-5)
