@@ -10,7 +10,9 @@ help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
+	python -m stages.check
 	dvc repro
+	python -m experiments.table
 
 sweep: $(ENVIRONMENT)  ## Run a sweep of experiments/sweeps.yaml, or the rest of it: NAME=study
 	python -m experiments.sweep $(or $(NAME),study)

@@ -1,6 +1,6 @@
 """Write the generated tables of README.md and docs/: `python -m experiments.docs`. A test holds them to the figures.
 
-They come from metrics/results.csv, metrics/benchmarks.json and metrics/metrics.json.
+They come from metrics/results.csv, metrics/benchmarks.json and metrics/details.json.
 """
 
 import io
@@ -15,8 +15,8 @@ import pandas as pd
 import tabulate
 
 from benchmarks import digits, kmeans, models, peers, pipeline
-from experiments import charts, report, results
-from stages import evaluate, files, params
+from experiments import charts, report, results, table
+from stages import files
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
 PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
@@ -66,7 +66,7 @@ def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
 def printed_tables() -> dict[str, str]:
     """Make the tables that the benchmarks and the last run print, by name."""
     recorded = files.load_json(report.BENCHMARKS)
-    metrics, settings = files.load_json("metrics/metrics.json"), params.load()
+    details = files.load_json(table.DETAILS)
     print_table: dict[str, Callable[[list[dict[str, Any]]], None]] = {
         "peers": peers.print_table,
         "digits": digits.print_table,
@@ -76,7 +76,7 @@ def printed_tables() -> dict[str, str]:
         "pipeline": pipeline.print_table,
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
-    return shown | {"run": _printed(lambda: evaluate.print_table(metrics, settings))}
+    return shown | {"run": _printed(lambda: table.show(details))}
 
 
 def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:

@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+class CannotTrainError(ValueError):
+    """A label set has too few labels, or too few classes, for a classifier to be trained on it."""
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """Rows of the training images, with a label each.

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, pairwise_distances_argmin, recall_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from fewlabels.label_set import LabelSet
 
@@ -142,26 +142,3 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     counts = np.zeros((assignments.max() + 1, int(true_labels.max()) + 1), np.int64)
     np.add.at(counts, (assignments, true_labels), 1)
     return float(counts.max(axis=1).sum() / len(assignments))
-
-
-def distinct_nearest(images: NDArray[np.float32], centroids: NDArray[np.float32]) -> int:
-    """Count the images that would be labelled if each centroid took the nearest of *all* images.
-
-    As many as there are centroids, unless an image is nearest to two of them: then so many labels are not bought.
-
-    Parameters
-    ----------
-    images : ndarray of float32, shape (n, d)
-    centroids : ndarray of float32, shape (k, d)
-
-    Returns
-    -------
-    int
-        Between 1 and k.
-
-    Examples
-    --------
-    >>> distinct_nearest(np.array([[0.0], [9.0]]), np.array([[1.0], [2.0]]))
-    1
-    """
-    return len(np.unique(pairwise_distances_argmin(centroids, images)))

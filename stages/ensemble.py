@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.label_set import LabelSet
+from fewlabels.label_set import CannotTrainError, LabelSet
 from stages import files, params, ridge, trainer
 
 
@@ -21,6 +21,8 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
     from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting  # not above: it imports TensorFlow
 
     student = files.load_object(f"data/models/nn/{name}.joblib")
+    if student is None:
+        raise CannotTrainError(f"its network could not be trained on {name}")
     shown = images[label_set.rows]
     on_embedding = classifier_on_embedding(student.network, shown, label_set, ridge.untrained(settings))
     teacher = files.load_object("data/models/ridge/active.joblib")

@@ -1,105 +1,134 @@
-"""Score every label set and every model; write the metrics and plots, and print the study's figures beside ours.
+"""Score every label set and every model by the true labels; write the metrics and what the plots show.
 
 Apart from select-representatives, which buys them, the only stage that reads training labels: to count those that
-are right. No timings go into the metrics: the same parameters give the same file.
+are right. No model is loaded, only what each of them predicted. No timings go into the metrics: the same parameters
+give the same files.
 """
 
-import csv
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
-from tqdm import tqdm
 
 from fewlabels import pictures
 from fewlabels.arrays import Floats, evenly_spaced
-from fewlabels.label_set import LabelSet
-from fewlabels.scores import classifier_scores, cluster_purity, distinct_nearest, label_set_scores
-from stages import files, label_sets, params
+from fewlabels.scores import classifier_scores, cluster_purity, label_set_scores
+from stages import files, label_sets, params, predictions
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
-FLAT, CONFUSION, PICTURES = Path("data/flat"), Path("metrics/confusion"), Path("data/pictures")
+FLAT, CLUSTERS = Path("data/flat"), Path("data/clusters")
+PLOTS, PICTURES = Path("data/plots"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
-UNLABELLED = 10_000
-"""Training images without a bought label, at most, that the transductive accuracy is measured on."""
 
 
 def main() -> None:
     settings = params.load()
     classes = settings.data.classes
     true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
-    train_images, test_images = (files.load_array(FLAT / f"{part}_images.npy") for part in ("train", "test"))
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
-    trained_on = {name for _, name in models}
-    sets = {name: label_sets.load(name) for name in LABEL_SETS if name in trained_on}
-
-    *features, kmeans = files.load_object("data/clusters/kmeans.joblib")
-    metrics: dict[str, Any] = {
-        "kmeans": {
-            "inertia": kmeans.inertia_,
-            "purity": cluster_purity(files.load_array("data/clusters/assignments.npy"), true_labels),
-            "iterations": kmeans.n_iter_,
-            "distinct_nearest": distinct_nearest(features[0].transform(train_images), kmeans.cluster_centers_),
+    predictions.remove_others(models)
+    details: dict[str, Any] = {
+        "run": {
+            "seed": settings.seed,
+            "clusters": settings.clusters,
+            "percentile": settings.percentile,
+            "fashion_mnist": settings.data.verify,
+            "classes": classes,
+            "train_images": len(true_labels),
+            "test_images": len(test_labels),
         },
-        "label_sets": {name: label_set_scores(label_set, true_labels) for name, label_set in sets.items()},
+        "kmeans": files.load_json(CLUSTERS / "scores.json")
+        | {"purity": cluster_purity(files.load_array(CLUSTERS / "assignments.npy"), true_labels)},
+        "label_sets": {
+            name: label_set_scores(label_sets.load(name), true_labels)
+            for name in LABEL_SETS
+            if any(name == label_set for _, label_set in models)
+        },
         **{classifier: {} for classifier in CLASSIFIERS},
+        "untrained": {},
     }
-    for classifier, name in tqdm(models, desc="evaluating models", disable=None):
-        model = files.load_object(f"data/models/{classifier}/{name}.joblib")
-        probabilities = _probabilities(model, test_images, len(classes))
-        scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes)
-        if hasattr(model, "collapsed"):
-            scores |= {"collapsed_starts": model.collapsed_starts, "collapsed": model.collapsed}
-        unlabelled = _unlabelled(sets[name], len(true_labels))
-        if len(unlabelled):
-            predicted = _probabilities(model, train_images[unlabelled], len(classes)).argmax(axis=1)
-            scores["transductive_accuracy"] = float(np.mean(predicted == true_labels[unlabelled]))
-        metrics[classifier][name] = scores
-        _save_confusion(f"{classifier}_{name}", test_labels, probabilities.argmax(axis=1), classes)
-    files.save_json("metrics/metrics.json", metrics)
-
-    _save_pictures(train_images.reshape(-1, *settings.data.image_shape), true_labels, metrics, settings)
-    print_table(metrics, settings)
-
-
-def _unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
-    """Choose the training images, evenly spaced, whose label was not bought."""
-    rows = np.setdiff1d(np.arange(count), label_set.rows[label_set.bought])
-    return rows[evenly_spaced(len(rows), UNLABELLED)]
+    for classifier, name in models:
+        predicted = predictions.load(classifier, name)
+        if "untrained" in predicted:
+            details["untrained"][f"{classifier} on {name}"] = str(predicted["untrained"])
+            continue
+        probabilities = np.zeros((len(test_labels), len(classes)), np.float32)  # 0 for a class that it has not seen
+        probabilities[:, predicted["classes"]] = predicted["probabilities"]
+        details[classifier][name] = model_scores(predicted, probabilities, true_labels, test_labels, classes)
+        counts = confusion(test_labels, probabilities.argmax(axis=1), classes)
+        files.save_table(PLOTS / f"confusion/{classifier}_{name}.csv", counts)
+    files.save_json("metrics/details.json", details)
+    files.save_json("metrics/metrics.json", compared(details))
+    _save_curves(models)
+    _save_pictures(true_labels, details, settings)
+    print(f"{len(models) - len(details['untrained'])} models: `python -m experiments.table` prints their accuracies")
 
 
-def _probabilities(model: Any, images: NDArray[np.uint8], n_classes: int) -> Floats:
-    """Compute the probability of every class, 0 for one that the model was not trained on."""
-    probabilities = np.zeros((len(images), n_classes), np.float32)
-    probabilities[:, model.classes_] = model.predict_proba(images)
-    return probabilities
+def model_scores(
+    predicted: dict[str, NDArray[Any]],
+    probabilities: Floats,
+    true_labels: NDArray[np.uint8],
+    test_labels: NDArray[np.uint8],
+    classes: list[str],
+) -> dict[str, Any]:
+    """Score a model on the test images, and on the training images whose label was not bought."""
+    scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes)
+    scores |= {name: predicted[name].item() for name in ("collapsed_starts", "collapsed") if name in predicted}
+    if len(predicted["rows"]):
+        scores["transductive_accuracy"] = float(np.mean(predicted["labels"] == true_labels[predicted["rows"]]))
+    return scores
 
 
-def _save_confusion(name: str, actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> None:
-    """Write one row for each image, as `dvc plots` needs; sorted, so that git compresses it well."""
-    pairs = sorted(zip(actual.tolist(), predicted.tolist(), strict=True))
-    rows = [{"actual": classes[one], "predicted": classes[other]} for one, other in pairs]
-    files.save_table(CONFUSION / f"{name}.csv", rows)
+def confusion(actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> list[dict[str, Any]]:
+    """Count the test images of each class that are predicted as each class: a row for each pair, zeros too."""
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (actual, predicted), 1)
+    return [
+        {"actual": classes[one], "predicted": classes[other], "count": int(count)}
+        for (one, other), count in np.ndenumerate(counts)
+    ]
 
 
-def _save_pictures(
-    images: NDArray[np.uint8], true_labels: NDArray[np.uint8], metrics: dict[str, Any], settings: params.Params
-) -> None:
+def compared(details: dict[str, Any]) -> dict[str, Any]:
+    """Take what people compare: the accuracy of each model, the purity of the clusters and of spread labels."""
+    purity = {"clusters": details["kmeans"]["purity"]}
+    for name, scores in details["label_sets"].items():
+        if LABEL_SETS[name].spread_from and scores["purity"] is not None:
+            purity[name] = scores["purity"]
+    accuracy = {
+        classifier: {name: scores["accuracy"] for name, scores in details[classifier].items()}
+        for classifier in CLASSIFIERS
+        if details[classifier]
+    }
+    return {"accuracy": accuracy, "purity": purity}
+
+
+def _save_curves(models: list[tuple[str, str]]) -> None:
+    """Put the training curves of all networks into one table, and so into one plot."""
+    curves = [
+        {"label_set": name} | point
+        for classifier, name in models
+        if classifier == "nn"
+        for point in files.load_json(predictions.curves_of(name))
+    ]
+    if curves:
+        files.save_json(PLOTS / "curves.json", curves)
+
+
+def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], settings: params.Params) -> None:
     classes = settings.data.classes
+    images = files.load_array(FLAT / "train_images.npy").reshape(-1, *settings.data.image_shape)
     bought, spread = label_sets.load("representatives"), label_sets.load("propagated")
     picked = evenly_spaced(len(bought), SHOWN)
     wrong = np.flatnonzero(spread.labels != true_labels[spread.rows])
     shown = wrong[evenly_spaced(len(wrong), SHOWN)]
     accuracies = {
-        entry.title: {LABEL_SETS[name].title: scores["accuracy"] for name, scores in metrics[classifier].items()}
+        entry.title: {LABEL_SETS[name].title: scores["accuracy"] for name, scores in details[classifier].items()}
         for classifier, entry in CLASSIFIERS.items()
-        if metrics[classifier]
+        if details[classifier]
     }
     for name, figure in {
         "representatives": pictures.image_grid(
@@ -124,47 +153,6 @@ def _save_pictures(
 def _save_figure(path: Path, figure: Figure) -> None:
     with files.atomic_write(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
-
-
-def print_table(metrics: dict[str, Any], settings: params.Params) -> None:
-    """Print one row for each label set: its labels, its purity, and the test accuracy of every classifier on it."""
-    published = _published(settings)
-    trained = [name for name in CLASSIFIERS if metrics.get(name)]
-    compared = [name for name in trained if any((name, label_set) in published for label_set in metrics[name])]
-    table = Table(title=f"{settings.clusters:,} clusters, percentile {settings.percentile:g}: test accuracy, %")
-    table.add_column("label set", no_wrap=True)
-    for heading in ("bought", "rows", "purity"):
-        table.add_column(heading, justify="right")
-    for name in trained:
-        table.add_column(CLASSIFIERS[name].heading, justify="right")
-        if name in compared:
-            table.add_column(f"{CLASSIFIERS[name].heading}, study", justify="right")
-    for label_set, scores in metrics["label_sets"].items():
-        purity = "" if scores["purity"] is None else f"{scores['purity']:.3f}"
-        cells = [label_set, f"{scores['bought']:,}", f"{scores['rows']:,}", purity]
-        for name in trained:
-            ours = metrics[name].get(label_set)
-            cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * ours.get("collapsed", False) if ours else "")
-            if name in compared:
-                theirs = published.get((name, label_set))
-                cells.append("" if theirs is None else f"{100 * theirs:.2f}")
-        table.add_row(*cells)
-    Console(width=120, file=sys.stdout).print(table)
-    collapsed = [label_set for name in trained for label_set, ours in metrics[name].items() if ours.get("collapsed")]
-    if collapsed:
-        print(f"* a collapsed network, which predicts one class for every image: {', '.join(collapsed)}")
-
-
-def _published(settings: params.Params) -> dict[tuple[str, str], float]:
-    """Read the study's accuracies for these parameters; an empty column means that a parameter does not matter."""
-    if not settings.data.verify:  # then these are other images
-        return {}
-    with Path("experiments/published.csv").open(newline="", encoding="utf-8") as file:
-        return {
-            (row["model"], row["label_set"]): float(row["accuracy"])
-            for row in csv.DictReader(file)
-            if row["clusters"] in ("", str(settings.clusters)) and row["percentile"] in ("", f"{settings.percentile:g}")
-        }
 
 
 if __name__ == "__main__":

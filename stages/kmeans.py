@@ -5,6 +5,7 @@ from pathlib import Path
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from fewlabels.clustering.assignment import distinct_nearest
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
 from stages import files, params
@@ -28,6 +29,12 @@ def main() -> None:
     files.save_array(CLUSTERS / "assignments.npy", kmeans.labels_)
     files.save_array(CLUSTERS / "distances.npy", kmeans.distances_)
     files.save_object(CLUSTERS / "kmeans.joblib", make_pipeline(transformer, kmeans))
+    scores = {
+        "inertia": kmeans.inertia_,
+        "iterations": kmeans.n_iter_,
+        "distinct_nearest": distinct_nearest(features, kmeans.cluster_centers_),
+    }
+    files.save_json(CLUSTERS / "scores.json", scores)
 
 
 if __name__ == "__main__":

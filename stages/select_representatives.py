@@ -50,7 +50,8 @@ def main() -> None:
     for name, annotator in annotators.items():
         label_set = label_copies(LabelSet.from_bought(*bought[name]), originals)
         label_sets.save(name, label_set)
-        print(f"{name}: {int(label_set.bought.sum()):,} labels bought in {len(annotator.log)} rounds")
+        if len(label_set):
+            print(f"{name}: {int(label_set.bought.sum()):,} labels bought in {len(annotator.log)} rounds")
     label_sets.save("all", LabelSet.from_bought(np.arange(len(true_labels)), true_labels))
     files.save_table(
         "data/labels/purchases.csv",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
-from stages import files, params, ridge, trainer
+from stages import files, params, predictions, ridge, trainer
 
 if TYPE_CHECKING:
     from fewlabels.networks.classifier import NetworkClassifier
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 def main() -> None:
     name, model = trainer.run("nn", train)
+    with files.atomic_write(f"data/models/nn/{name}.keras") as partial:
+        if model:
+            model.network.save(partial)
+        else:
+            partial.touch()
+    files.save_json(predictions.curves_of(name), model.curves if model else [])
+    if not model:
+        return
     if model.collapsed_starts:
         print(f"WARNING: {name}: {model.collapsed_starts} starts collapsed to a constant prediction", file=sys.stderr)
     if model.collapsed:
         print(f"WARNING: {name}: every start did; its accuracy means nothing", file=sys.stderr)
-    with files.atomic_write(f"data/models/nn/{name}.keras") as partial:
-        model.network.save(partial)
-    files.save_table(f"metrics/curves/{name}.csv", model.curves)
 
 
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> "NetworkClassifier":

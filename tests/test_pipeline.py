@@ -47,8 +47,8 @@ def ran(output: str) -> list[str]:
     return re.findall(r"^Running stage '(.+)':$", output, re.MULTILINE)
 
 
-def metrics(repository: Repository) -> dict:
-    return json.loads((repository.folder / "metrics/metrics.json").read_text(encoding="utf-8"))
+def details(repository: Repository) -> dict:
+    return json.loads((repository.folder / "metrics/details.json").read_text(encoding="utf-8"))
 
 
 def array(repository: Repository, name: str) -> NDArray:
@@ -74,8 +74,14 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 
 
 def test_metrics_have_every_arm(finished: Repository) -> None:
-    found = metrics(finished)
-    assert set(found) == {"kmeans", "label_sets", *CLASSIFIERS}
+    found = details(finished)
+    assert set(found) == {"run", "kmeans", "label_sets", *CLASSIFIERS, "untrained"}
+    assert found["run"]["classes"] == CLASSES
+    compared = json.loads((finished.folder / "metrics/metrics.json").read_text(encoding="utf-8"))
+    assert set(compared) == {"accuracy", "purity"}
+    for name, label_set in MODELS:
+        assert compared["accuracy"][name][label_set] == found[name][label_set]["accuracy"]
+    assert set(compared["purity"]) == {"clusters", "propagated", "partially_propagated", "propagated_soft"}
     assert set(found["kmeans"]) == {"inertia", "purity", "iterations", "distinct_nearest"}
     assert found["kmeans"]["distinct_nearest"] <= CLUSTERS
     assert set(found["label_sets"]) == {label_set for _, label_set in MODELS}
@@ -129,7 +135,7 @@ def test_spread_labels_cost_what_their_source_cost(finished: Repository, name: s
 def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository) -> None:
     from fewlabels.networks.quiet_keras import keras
 
-    models, found = finished.folder / "data/models", metrics(finished)
+    models, found = finished.folder / "data/models", details(finished)
     pixels, truth = array(finished, "test_images"), array(finished, "test_labels")
     answers = {(name, one): joblib.load(models / name / f"{one}.joblib").predict(pixels) for name, one in MODELS}
     for name in NN:
@@ -141,16 +147,18 @@ def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository)
         assert scores["accuracy"] == np.mean(answer == truth)
         recall = [np.mean(answer[truth == label] == label) for label in range(len(CLASSES))]
         assert list(scores["recall"].values()) == recall
-        with (finished.folder / f"metrics/confusion/{classifier}_{name}.csv").open(encoding="utf-8") as file:
-            pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
-        assert sorted(pairs) == sorted((CLASSES[one], CLASSES[other]) for one, other in zip(truth, answer, strict=True))
+        with (finished.folder / f"data/plots/confusion/{classifier}_{name}.csv").open(encoding="utf-8") as file:
+            counts = {(row["actual"], row["predicted"]): int(row["count"]) for row in csv.DictReader(file)}
+        pairs = [(CLASSES[one], CLASSES[other]) for one, other in zip(truth, answer, strict=True)]
+        assert counts == {(one, other): pairs.count((one, other)) for one in CLASSES for other in CLASSES}
 
 
 def test_few_labels_take_few_steps(finished: Repository) -> None:
     network = params.load(finished.folder / "params.yaml").network
     assert (network.few.below, network.few.steps) == (5000, 5)
-    with (finished.folder / "metrics/curves/all.csv").open(encoding="utf-8") as file:
-        assert [row["step"] for row in csv.DictReader(file)][-1] == "5"
+    curves = json.loads((finished.folder / "data/plots/curves.json").read_text(encoding="utf-8"))
+    assert {point["label_set"] for point in curves} == set(NN)
+    assert [point["step"] for point in curves if point["label_set"] == "all"][-1] == 5
     assert train_nn.training_settings(network, 4999)["steps"] == 5
     assert train_nn.training_settings(network, 5000)["steps"] == network.steps > 5
 
@@ -168,7 +176,7 @@ def test_every_file_is_described_with_its_dtype_and_shape(finished: Repository) 
             parts = re.match(r"(.*?)\{(.*)\}(.*)", pattern)
             names = [f"{parts[1]}{one}{parts[3]}" for one in parts[2].split(",")] if parts else [pattern]
             for one in names:
-                glob = one.replace("CLASSIFIER_LABEL_SET", "*_*").replace("LABEL_SET", "*")
+                glob = one.replace("CLASSIFIER_LABEL_SET", "*_*").replace("CLASSIFIER", "*").replace("LABEL_SET", "*")
                 paths = list((finished.folder / "data").glob(glob))
                 assert paths or "/" not in one, f"data/README.md: {one} was not written"
                 described |= {str(path.relative_to(finished.folder)) for path in paths}
@@ -191,6 +199,7 @@ def test_clusters_load_and_give_distances(finished: Repository) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "check",
         "download",
         "flatten",
         "describe",
@@ -238,8 +247,8 @@ def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository
     output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
     assert ran(output) == ["propagate", "train-lr@partially_propagated", "evaluate"]
     changes = json.loads(repository.run("dvc", "metrics", "diff", "--json"))["metrics/metrics.json"]
-    assert changes["label_sets.partially_propagated.rows"]["diff"] > 0
-    assert {name.split(".")[1] for name in changes} == {"partially_propagated"}
+    assert set(changes) <= {"accuracy.lr.partially_propagated", "purity.partially_propagated"}
+    assert changes["purity.partially_propagated"]["diff"] < 0
 
 
 def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None:
@@ -314,6 +323,6 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()
     assert label_sets(repository) == label_sets(finished)
-    found, before = metrics(repository), metrics(finished)
+    found, before = details(repository), details(finished)
     del found["lr"]["propagated_soft"]
     assert found == before | {"nn": {}, "ensemble": {}}

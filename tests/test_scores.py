@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fewlabels.label_set import LabelSet
-from fewlabels.scores import calibration_error, classifier_scores, cluster_purity, distinct_nearest, label_set_scores
+from fewlabels.scores import calibration_error, classifier_scores, cluster_purity, label_set_scores
 
 
 def label_set(rows: list[int], labels: list[int], bought: list[bool] | None = None) -> LabelSet:
@@ -68,9 +68,3 @@ def test_calibration_is_judged_within_each_range_of_confidence() -> None:
     truth = np.array([0, 0, 0, 1, 0, 1], np.uint8)
     assert calibration_error(truth, probabilities) == pytest.approx(0.15 * 4 / 6, abs=1e-6)
     assert calibration_error(truth, np.eye(2, dtype=np.float32)[truth]) == 0
-
-
-def test_an_image_nearest_to_two_centroids_counts_once() -> None:
-    images = np.array([[0, 0], [10, 0], [20, 0]], np.float32)
-    assert distinct_nearest(images, np.array([[1, 0], [-1, 0], [11, 0]], np.float32)) == 2
-    assert distinct_nearest(images, images) == 3

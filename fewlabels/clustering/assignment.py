@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances_argmin
 
 from fewlabels.arrays import Floats, principal_axes, squared_norms
 from fewlabels.threads import compiled, for_each_chunk
@@ -155,3 +156,26 @@ def _settle(
                         limit = own - projected_norms[i] + rounding
         labels[i] = label
         distances[i] = np.sqrt(own)
+
+
+def distinct_nearest(images: NDArray[np.float32], centroids: NDArray[np.float32]) -> int:
+    """Count the images that would be labelled if each centroid took the nearest of *all* images.
+
+    As many as there are centroids, unless an image is nearest to two of them: then so many labels are not bought.
+
+    Parameters
+    ----------
+    images : ndarray of float32, shape (n, d)
+    centroids : ndarray of float32, shape (k, d)
+
+    Returns
+    -------
+    int
+        Between 1 and k.
+
+    Examples
+    --------
+    >>> distinct_nearest(np.array([[0.0], [9.0]]), np.array([[1.0], [2.0]]))
+    1
+    """
+    return len(np.unique(pairwise_distances_argmin(centroids, images)))

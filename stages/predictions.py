@@ -1,0 +1,43 @@
+"""What each model predicts, `data/predictions/CLASSIFIER/LABEL_SET.npz`: all that evaluate needs to know of it.
+
+A stage that trains writes them beside its model. It has the images that are predicted, never their labels.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from stages import files
+
+FOLDER = Path("data/predictions")
+
+
+def path_of(classifier: str, label_set: str) -> Path:
+    return FOLDER / classifier / f"{label_set}.npz"
+
+
+def curves_of(label_set: str) -> Path:
+    """Name the file of a network's training curves."""
+    return FOLDER / "nn" / f"{label_set}_curves.json"
+
+
+def save(classifier: str, label_set: str, arrays: dict[str, NDArray[Any]]) -> None:
+    files.save_arrays(path_of(classifier, label_set), arrays)
+
+
+def load(classifier: str, label_set: str) -> dict[str, NDArray[Any]]:
+    return files.load_arrays(path_of(classifier, label_set))
+
+
+def remove_others(models: Iterable[tuple[str, str]]) -> None:
+    """Remove the predictions of models that this run did not train, left in the folder by a run that did.
+
+    DVC compares the folder as a whole: with what an earlier run left in it, nobody who checks this run out would have
+    the same one. DVC's cache keeps what is removed.
+    """
+    kept = {path for classifier, name in models for path in (path_of(classifier, name), curves_of(name))}
+    for path in FOLDER.rglob("*"):
+        if path.is_file() and path not in kept:
+            path.unlink()
