@@ -49,6 +49,7 @@ def main() -> None:
         },
         **{classifier: {} for classifier in CLASSIFIERS},
         "untrained": {},
+        "recall": [],
     }
     for classifier, name in models:
         predicted = predictions.load(classifier, name)
@@ -57,7 +58,10 @@ def main() -> None:
             continue
         probabilities = np.zeros((len(test_labels), len(classes)), np.float32)  # 0 for a class that it has not seen
         probabilities[:, predicted["classes"]] = predicted["probabilities"]
-        details[classifier][name] = model_scores(predicted, probabilities, true_labels, test_labels, classes)
+        scores = model_scores(predicted, probabilities, true_labels, test_labels, classes)
+        recall = [{"class": one, "recall": share} for one, share in scores.pop("recall").items()]
+        details["recall"] += [{"model": f"{classifier} on {name}"} | one for one in recall]
+        details[classifier][name] = scores
         counts = confusion(test_labels, probabilities.argmax(axis=1), classes)
         files.save_table(PLOTS / f"confusion/{classifier}_{name}.csv", counts)
     files.save_json("metrics/details.json", details)

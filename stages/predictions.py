@@ -37,7 +37,10 @@ def remove_others(models: Iterable[tuple[str, str]]) -> None:
     DVC compares the folder as a whole: with what an earlier run left in it, nobody who checks this run out would have
     the same one. DVC's cache keeps what is removed.
     """
-    kept = {path for classifier, name in models for path in (path_of(classifier, name), curves_of(name))}
+    models = list(models)
+    kept = {path_of(*model) for model in models} | {
+        curves_of(name) for classifier, name in models if classifier == "nn"
+    }
     for path in FOLDER.rglob("*"):
         if path.is_file() and path not in kept:
             path.unlink()

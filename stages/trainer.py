@@ -45,19 +45,19 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
     label_set = label_sets.load(name)
     images, test_images = (files.load_array(f"data/flat/{part}_images.npy") for part in ("train", "test"))
     print(f"{classifier} on {name}: {len(label_set):,} images", flush=True)
-    model, predicted = None, {}
-    try:
-        with files.record_cost(f"data/costs/{classifier}_{name}.json"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
+    model, why_not = None, ""
+    with files.record_cost(f"data/costs/{classifier}_{name}.json"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
+        try:
             model = train(settings, name, label_set, images)
-        predicted = _predictions(model, label_set, images, test_images)
-    except CannotTrainError as error:
-        print(f"WARNING: {classifier} on {name} cannot be trained: {error}", file=sys.stderr)
-        predicted = {"untrained": np.array(str(error))}
-    except ValueError as error:
-        raise SystemExit(f"{label_sets.path_of(name)}: {error}") from None
+        except CannotTrainError as error:
+            why_not = str(error)
+            print(f"WARNING: {classifier} on {name} cannot be trained: {why_not}", file=sys.stderr)
+        except ValueError as error:
+            raise SystemExit(f"{label_sets.path_of(name)}: {error}") from None
     files.save_object(f"data/models/{classifier}/{name}.joblib", model)
-    predictions.save(classifier, name, predicted)
+    known = {"untrained": np.array(why_not)} if model is None else _predictions(model, label_set, images, test_images)
+    predictions.save(classifier, name, known)
     return name, model
 
 

@@ -130,7 +130,7 @@ def new_repository(images: Path) -> Callable[[Path], Repository]:
         no_bytecode = shutil.ignore_patterns("__pycache__")
         for name in ("stages", "fewlabels", "experiments"):
             shutil.copytree(PROJECT / name, folder / name, ignore=no_bytecode)
-        (folder / ".dvc").mkdir()
+        shutil.copytree(PROJECT / ".dvc/plots", folder / ".dvc/plots")
         for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
             shutil.copy(PROJECT / name, folder / name)
         repository = Repository(folder)

@@ -75,7 +75,7 @@ def test_images_arrive_as_they_are(finished: Repository, images: Path) -> None:
 
 def test_metrics_have_every_arm(finished: Repository) -> None:
     found = details(finished)
-    assert set(found) == {"run", "kmeans", "label_sets", *CLASSIFIERS, "untrained"}
+    assert set(found) == {"run", "kmeans", "label_sets", *CLASSIFIERS, "untrained", "recall"}
     assert found["run"]["classes"] == CLASSES
     compared = json.loads((finished.folder / "metrics/metrics.json").read_text(encoding="utf-8"))
     assert set(compared) == {"accuracy", "purity"}
@@ -90,8 +90,7 @@ def test_metrics_have_every_arm(finished: Repository) -> None:
         soft = {"calibration_error", "purity_above", "coverage_above"} if name == "propagated_soft" else set()
         assert set(scores) == {"bought", "rows", "purity", "coverage"} | soft
     for scores in [found[name][label_set] for name, label_set in MODELS]:
-        assert {"accuracy", "macro_f1", "calibration_error", "recall"} <= set(scores)
-        assert list(scores["recall"]) == CLASSES
+        assert {"accuracy", "macro_f1", "calibration_error"} <= set(scores)
     assert found["label_sets"]["all"] == {"bought": 300, "rows": 300, "purity": 1, "coverage": 1}
     for name in ("lr", "lr_distances"):
         assert found[name]["all"]["accuracy"] > 0.8
@@ -146,7 +145,10 @@ def test_models_take_pixels_and_score_what_the_metrics_say(finished: Repository)
         scores = found[classifier][name]
         assert scores["accuracy"] == np.mean(answer == truth)
         recall = [np.mean(answer[truth == label] == label) for label in range(len(CLASSES))]
-        assert list(scores["recall"].values()) == recall
+        found_recall = {
+            one["class"]: one["recall"] for one in found["recall"] if one["model"] == f"{classifier} on {name}"
+        }
+        assert found_recall == dict(zip(CLASSES, recall, strict=True))
         with (finished.folder / f"data/plots/confusion/{classifier}_{name}.csv").open(encoding="utf-8") as file:
             counts = {(row["actual"], row["predicted"]): int(row["count"]) for row in csv.DictReader(file)}
         pairs = [(CLASSES[one], CLASSES[other]) for one, other in zip(truth, answer, strict=True)]
@@ -228,7 +230,7 @@ def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_pa
     (tmp_path / "sitecustomize.py").write_text(ALONE, encoding="utf-8")
     alone.run(*shlex.split(stage["cmd"]), PYTHONPATH=str(tmp_path))
 
-    outs = [out["path"] for out in stage["outs"]]
+    outs = [out["path"] for out in stage.get("outs", [])]
     written = {path for path in files(finished.folder) if any(path.is_relative_to(out) for out in outs)}
     assert files(alone.folder) - before == written
     for path in written:
@@ -243,9 +245,78 @@ def test_a_second_run_runs_nothing(repository: Repository) -> None:
     assert "Data and pipelines are up to date." in output
 
 
+def test_a_second_clone_computes_nothing_whatever_ran_before(repository: Repository, tmp_path: Path) -> None:
+    """For three settings, one after the other in the same folders: what the others left there does not matter."""
+    repository.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
+    second = Repository(tmp_path / "second")
+    settings: list[dict[str, object]] = [
+        {"label_sets.nn": [], "label_sets.ensemble": []},
+        {"label_sets.nn": ["all"], "label_sets.lr": ["random"]},
+        {name: SMALL[name] for name in ("label_sets.nn", "label_sets.lr", "label_sets.ensemble")},
+    ]
+    for changes in settings:
+        repository.configure(changes)
+        repository.run("dvc", "repro")
+        assert json.loads(repository.run("dvc", "status", "--json")) == {}
+        repository.commit()
+        repository.run("dvc", "push", "--run-cache")
+        if second.folder.exists():
+            second.run("git", "pull", "--quiet")
+        else:
+            repository.run("git", "clone", "--quiet", str(repository.folder), str(second.folder))
+        second.run("dvc", "pull", "--run-cache")
+        assert json.loads(second.run("dvc", "status", "--json")) == {}
+        assert ran(second.run("dvc", "repro")) == []
+    # Settings that ran before come from the run cache, in place of what lies there now; `check` is not kept in it.
+    second.configure(settings[0])
+    assert ran(second.run("dvc", "repro")) == ["check"]
+    assert second.run("git", "status", "--porcelain", "metrics") != ""
+    first_commit = second.run("git", "rev-list", "HEAD").split()[2]
+    assert second.run("git", "diff", first_commit, "--", "metrics", "dvc.lock") == ""
+
+
+def test_a_mistyped_parameter_is_noticed_when_everything_is_cached(repository: Repository) -> None:
+    text = (repository.folder / "params.yaml").read_text(encoding="utf-8")
+    (repository.folder / "params.yaml").write_text(f"{text}percentil: 50\n", encoding="utf-8")
+    code, output = repository.attempt("dvc", "repro")
+    assert code != 0
+    assert ran(output) == ["check"]
+    assert "\nparams.yaml: percentil: is not a known parameter\n" in output
+
+
+def test_the_page_of_plots_is_small_and_has_what_this_run_trained(repository: Repository) -> None:
+    repository.configure({"label_sets.nn": ["all"], "label_sets.ensemble": []})
+    repository.run("dvc", "repro")
+    drawn = json.loads(repository.run("dvc", "plots", "show", "--json"))
+    assert drawn.get("errors", []) == []
+    models = [f"{name}_{one}" for name in ("lr", "lr_distances", "ridge") for one in SMALL[f"label_sets.{name}"]]
+    pages = {"validation accuracy", "training loss", "metrics/details.json"}
+    assert set(drawn["data"]) == pages | {f"data/plots/confusion/{one}.csv" for one in [*models, "nn_all"]}
+    for plot in ("validation accuracy", "training loss"):
+        (shown,) = drawn["data"][plot]
+        values = shown["content"]["data"]["values"]
+        assert {value["label_set"] for value in values} == {"all"}
+        assert values[-1]["step"] == 5
+    for plots in drawn["data"].values():
+        for shown in plots:
+            assert "<DVC_METRIC" not in json.dumps(shown["content"])
+            assert len(shown["content"]["data"]["values"]) <= len(CLASSES) * max(len(CLASSES), len(MODELS))
+
+
+def test_what_cannot_be_trained_on_one_label_is_left_out_and_named(repository: Repository) -> None:
+    repository.configure({"clusters": 1})
+    repository.run("dvc", "repro")
+    found = details(repository)
+    assert set(found["untrained"]) == {f"lr on {name}" for name in LR if name != "all"}
+    assert "one class" in found["untrained"]["lr on random"]
+    table = repository.run("python", "-m", "experiments.table")
+    assert "lr on random is left out, it cannot be trained: " in table
+    assert found["ridge"]["random"]["accuracy"] > 0
+
+
 def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository) -> None:
     output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
-    assert ran(output) == ["propagate", "train-lr@partially_propagated", "evaluate"]
+    assert ran(output) == ["check", "propagate", "train-lr@partially_propagated", "evaluate"]
     changes = json.loads(repository.run("dvc", "metrics", "diff", "--json"))["metrics/metrics.json"]
     assert set(changes) <= {"accuracy.lr.partially_propagated", "purity.partially_propagated"}
     assert changes["purity.partially_propagated"]["diff"] < 0
@@ -259,14 +330,14 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
     assert [name for name in before if before[name] == after[name]] == ["all.npz"]
     changed = json.loads(repository.run("dvc", "status", "--json"))
     trained = {f"{CLASSIFIERS[name].stage}@{one}" for name, one in MODELS if one != "all" or name == "lr_distances"}
-    assert set(changed) == trained | {"evaluate"}
+    assert set(changed) == trained | {"check", "evaluate"}
 
 
 def test_other_features_change_what_sees_them(repository: Repository) -> None:
     """Networks see pixels, kernel ridge regression and cluster-margin sampling HOG, whatever the others see."""
     before = label_sets(repository)
     repository.configure({"features": "hog"})
-    seen = ["kmeans", "select-representatives", "propagate"]
+    seen = ["check", "kmeans", "select-representatives", "propagate"]
     seen += [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all", "evaluate"]
     assert ran(repository.run("dvc", "repro")) == seen
     after = label_sets(repository)
@@ -289,6 +360,7 @@ def test_an_edit_of_a_module_concerns_the_stages_that_use_it(repository: Reposit
         with (repository.folder / edited).open("a", encoding="utf-8") as file:
             file.write("# A comment.\n")
     changed = json.loads(repository.run("dvc", "status", "--json"))
+    assert changed.pop("check") == [{"changed deps": {"stages/params.py": "modified"}}]
     concerned = [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all"]
     assert changed == {one: [{"changed deps": {"fewlabels/classifiers/logistic.py": "modified"}}] for one in concerned}
 
@@ -297,9 +369,9 @@ def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repos
     before = (repository.folder / "dvc.lock").read_bytes()
     code, output = repository.attempt("dvc", "exp", "run", "--set-param", "percentile=130")
     assert code != 0
-    assert ran(output) == ["propagate"]
-    said = output.split("> python -m stages.propagate\n")[1].splitlines()
-    assert [line for line in said if line and not line.startswith("ERROR: failed to reproduce 'propagate'")] == [
+    assert ran(output) == ["check"]
+    said = output.split("> python -m stages.check\n")[1].splitlines()
+    assert [line for line in said if line and not line.startswith("ERROR: failed to reproduce 'check'")] == [
         "params.yaml: percentile: 130: should be less than or equal to 100"
     ]
     assert (repository.folder / "dvc.lock").read_bytes() == before

@@ -1,0 +1,163 @@
+"""Scores from predictions that are written by hand: every figure is known. And what an earlier run left goes."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT
+
+from fewlabels.label_set import LabelSet
+from stages import check, evaluate, files, label_sets, predictions
+from stages.registry import CLASSIFIERS, LABEL_SETS
+
+CLASSES = ["null", "1e3", "no"]
+TRUE = np.array([0, 0, 1, 1, 2, 2], np.uint8)
+TEST = np.array([0, 1, 2, 2], np.uint8)
+
+
+def load(path: str | Path) -> dict:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_run() -> None:
+    """Six training and four test images, two clusters; three models, and what another run left."""
+    settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    settings |= {"clusters": 2, "percentile": 50, "seed": 7}
+    settings["data"] |= {"image_shape": [8, 8], "classes": CLASSES, "verify": False}
+    settings["label_sets"] = {name: [] for name in CLASSIFIERS} | {"ridge": ["random"], "nn": ["all"], "lr": ["random"]}
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    files.save_array("data/flat/train_images.npy", np.zeros((6, 64), np.uint8))
+    files.save_array("data/flat/train_labels.npy", TRUE)
+    files.save_array("data/flat/test_labels.npy", TEST)
+    files.save_array("data/clusters/assignments.npy", np.array([0, 0, 0, 1, 1, 1], np.int32))
+    files.save_json("data/clusters/scores.json", {"inertia": 2.5, "iterations": 3, "distinct_nearest": 2})
+    for name in LABEL_SETS:
+        label_sets.save(name, LabelSet.from_bought([], []))
+    label_sets.save("all", LabelSet.from_bought(range(6), TRUE))
+    label_sets.save("random", LabelSet.from_bought([0, 2], [0, 1]))
+    label_sets.save("representatives", LabelSet.from_bought([0, 4], [0, 2]))
+    spread = np.isin(np.arange(6), [0, 4])
+    label_sets.save("propagated", LabelSet(np.arange(6), np.array([0, 0, 0, 2, 2, 2], np.uint8), spread))
+    predictions.save(
+        "ridge",
+        "random",
+        {
+            "classes": np.array([0, 1], np.uint8),  # it has never seen the third class
+            "probabilities": np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], np.float32),
+            "rows": np.array([1, 3, 4, 5]),
+            "labels": np.array([0, 0, 1, 0], np.uint8),
+        },
+    )
+    predictions.save(
+        "nn",
+        "all",
+        {
+            "classes": np.arange(3, dtype=np.uint8),
+            "probabilities": np.eye(3, dtype=np.float32)[[0, 1, 2, 0]],
+            "rows": np.empty(0, np.int64),
+            "labels": np.empty(0, np.uint8),
+            "collapsed": np.array(False),
+            "collapsed_starts": np.array(2),
+        },
+    )
+    files.save_json(predictions.curves_of("all"), [{"step": 5, "loss": 0.5}])
+    predictions.save("lr", "random", {"untrained": np.array("one class only")})
+    predictions.save("lr_distances", "all", {"classes": np.arange(3, dtype=np.uint8)})
+    files.save_json(predictions.curves_of("random"), [{"step": 5, "loss": 99}])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run()
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_run()
+        evaluate.main()
+    return folder
+
+
+def test_every_score_is_the_known_one(evaluated: Path) -> None:
+    details = load(evaluated / "metrics/details.json")
+    assert details["run"] == {
+        "seed": 7,
+        "clusters": 2,
+        "percentile": 50,
+        "fashion_mnist": False,
+        "classes": CLASSES,
+        "train_images": 6,
+        "test_images": 4,
+    }
+    assert details["kmeans"] == {"inertia": 2.5, "iterations": 3, "distinct_nearest": 2, "purity": 4 / 6}
+    assert details["untrained"] == {"lr on random": "one class only"}
+    ridge, network = details["ridge"]["random"], details["nn"]["all"]
+    assert ridge["accuracy"] == 0.5
+    assert ridge["transductive_accuracy"] == 0.25
+    assert "collapsed" not in ridge
+    assert network["accuracy"] == 0.75
+    assert "transductive_accuracy" not in network
+    assert (network["collapsed"], network["collapsed_starts"]) == (False, 2)
+    recall = {(one["model"], one["class"]): one["recall"] for one in details["recall"]}
+    assert recall == {
+        ("nn on all", "null"): 1,
+        ("nn on all", "1e3"): 1,
+        ("nn on all", "no"): 0.5,
+        ("ridge on random", "null"): 1,
+        ("ridge on random", "1e3"): 1,
+        ("ridge on random", "no"): 0,
+    }
+
+
+def test_the_metrics_are_what_people_compare(evaluated: Path) -> None:
+    assert load(evaluated / "metrics/metrics.json") == {
+        "accuracy": {"nn": {"all": 0.75}, "ridge": {"random": 0.5}},
+        "purity": {"clusters": 4 / 6},
+    }
+
+
+def test_spread_labels_that_a_model_is_trained_on_have_their_purity_in_the_metrics(run: None) -> None:
+    settings = load("params.yaml")
+    settings["label_sets"] = {name: [] for name in CLASSIFIERS} | {"lr": ["propagated"]}
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    predictions.save("lr", "propagated", {"untrained": np.array("why not")})
+    evaluate.main()
+    assert load("metrics/metrics.json") == {"accuracy": {}, "purity": {"clusters": 4 / 6, "propagated": 4 / 6}}
+    assert not Path("data/plots/curves.json").exists()
+
+
+def test_a_confusion_matrix_counts_every_pair_of_classes_under_their_own_names(evaluated: Path) -> None:
+    assert sorted(path.name for path in (evaluated / "data/plots/confusion").iterdir()) == [
+        "nn_all.csv",
+        "ridge_random.csv",
+    ]
+    with (evaluated / "data/plots/confusion/ridge_random.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(row["actual"], row["predicted"], int(row["count"])) for row in csv.DictReader(file)]
+    counts = [[1, 0, 0], [0, 1, 0], [1, 1, 0]]
+    assert rows == [(CLASSES[i], CLASSES[j], counts[i][j]) for i in range(3) for j in range(3)]
+
+
+def test_curves_of_all_networks_are_one_table(evaluated: Path) -> None:
+    assert load(evaluated / "data/plots/curves.json") == [{"label_set": "all", "step": 5, "loss": 0.5}]
+
+
+@pytest.mark.parametrize("stage", [check, evaluate])
+def test_predictions_that_another_run_left_are_removed(run: None, stage: type) -> None:
+    stage.main()
+    left = sorted(str(path.relative_to("data/predictions")) for path in Path("data/predictions").rglob("*.*"))
+    assert left == ["lr/random.npz", "nn/all.npz", "nn/all_curves.json", "ridge/random.npz"]
+
+
+def test_a_wrong_parameter_is_named_before_anything_is_removed(run: None) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8").replace('"percentile"', '"percentil"')
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^params\.yaml: percentile: is missing$"):
+        check.main()
+    assert predictions.path_of("lr_distances", "all").is_file()
