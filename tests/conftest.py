@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stages.registry import CLASSIFIERS
 
 PROJECT = Path(__file__).parents[1]
-CLASSES = ["checks", "stripes", "dots", "fog"]
+CLASSES = ["checks", "null", "nan", "no"]  # the names of some are values to YAML, to pandas or to both
 SHAPE = (12, 12)
 CLUSTERS = 12
 

@@ -297,6 +297,8 @@ def test_the_page_of_plots_is_small_and_has_what_this_run_trained(repository: Re
         values = shown["content"]["data"]["values"]
         assert {value["label_set"] for value in values} == {"all"}
         assert values[-1]["step"] == 5
+    (shown,) = drawn["data"]["data/plots/confusion/lr_all.csv"]
+    assert [value["predicted"] for value in shown["content"]["data"]["values"][: len(CLASSES)]] == CLASSES
     for plots in drawn["data"].values():
         for shown in plots:
             assert "<DVC_METRIC" not in json.dumps(shown["content"])
