@@ -103,7 +103,7 @@ def test_every_package_is_installed() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {"files", "idx", "label_sets", "params", "registry", "ridge", "trainer"}
+    shared = {"command", "files", "idx", "label_sets", "params", "registry", "ridge", "trainer"}
     for path in (PROJECT / "stages").glob("*.py"):
         own = {name.split(".")[1] for name in imported(path) if name.startswith("stages.")}
         assert own <= shared, path
