@@ -4,7 +4,7 @@ DVC runs this first, whenever the file has changed: a mistyped name is noticed e
 evaluate, which depends on the folder of predictions, finds in it what this run makes and nothing else.
 """
 
-from stages import params, predictions
+from stages import command, params, predictions
 
 
 def main() -> None:
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -25,8 +25,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
-from stages import idx, params
-from stages.files import atomic_write
+from stages import command, idx, params
+from stages.files import atomic_write, written
 
 RAW = Path("data/raw")
 
@@ -105,7 +105,7 @@ def _take(source: Path | str, missing: dict[str, Path], verify: bool) -> None:
     """Write what is missing. Files that prove good before the source fails are kept, and missing no more."""
     with closing(_streams(source, list(missing))) as streams:
         for name, stream in streams:
-            with missing[name].open("wb") as file:
+            with written(RAW / name), missing[name].open("wb") as file:
                 for block in _checked(name, stream, FASHION_MNIST[name] if verify else None):
                     file.write(block)
             del missing[name]
@@ -264,4 +264,4 @@ def _below(error: BaseException) -> BaseException | None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import files, params, ridge, trainer
+from stages import command, files, params, ridge, trainer
 
 
 def main() -> None:
@@ -30,4 +30,5 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

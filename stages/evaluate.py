@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fewlabels import pictures
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.scores import classifier_scores, cluster_purity, label_set_scores
-from stages import files, label_sets, params, predictions
+from stages import command, files, label_sets, params, predictions
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 FLAT, CLUSTERS = Path("data/flat"), Path("data/clusters")
@@ -160,4 +160,4 @@ def _save_figure(path: Path, figure: Figure) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -8,7 +8,7 @@ from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.clusters import propagate, within_percentile
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import files, label_sets, params, ridge
+from stages import command, files, label_sets, params, ridge
 
 FEATURES, CLUSTERS = Path("data/features"), Path("data/clusters")
 
@@ -53,4 +53,4 @@ def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -9,7 +9,7 @@ from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.features.hog import HOG
 from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
-from stages import params, trainer
+from stages import command, params, trainer
 
 
 def main() -> None:
@@ -27,4 +27,5 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.clustering.assignment import distances_to_centroids
 from fewlabels.label_set import LabelSet
-from stages import files, params, trainer
+from stages import command, files, params, trainer
 
 
 def main() -> None:
@@ -33,4 +33,5 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
-from stages import files, params, predictions, ridge, trainer
+from stages import command, files, params, predictions, ridge, trainer
 
 if TYPE_CHECKING:
     from fewlabels.networks.classifier import NetworkClassifier
@@ -56,4 +56,5 @@ def training_settings(network: params.Network, images: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from fewlabels.features.hog import HOG
 from fewlabels.label_set import LabelSet
-from stages import params, ridge, trainer
+from stages import command, params, ridge, trainer
 
 
 def main() -> None:
@@ -20,4 +20,5 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

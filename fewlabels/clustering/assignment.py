@@ -86,7 +86,7 @@ def assign_to_nearest(X: Floats, centroids: Floats) -> tuple[NDArray[np.int32], 
 
     def fill(chunk: slice) -> None:
         rows = X[chunk] - origin
-        projected = rows @ basis
+        projected: Floats = np.matmul(rows, basis)
         norms, projected_norms = squared_norms(rows), squared_norms(projected)
         products = projected @ inside.T
         outside_rows = np.sqrt(np.maximum(norms - projected_norms, 0))

@@ -285,7 +285,7 @@ def _projected(X: Floats, random: np.random.RandomState) -> Floats:
     sample = X[np.sort(random.permutation(len(X))[:SAMPLE])]
     center = sample.mean(axis=0)
     sample = sample - center
-    scatter = sum(map_chunks(lambda rows: sample[rows].T @ sample[rows], len(sample), CHUNK))
+    scatter: Any = sum(map_chunks(lambda rows: sample[rows].T @ sample[rows], len(sample), CHUNK))
     axes = principal_axes(scatter, VARIANCE)
     Z = np.empty((len(X), axes.shape[1]), np.float32)
 
