@@ -15,7 +15,7 @@ import pandas as pd
 import tabulate
 
 from benchmarks import digits, kmeans, models, peers, pipeline
-from experiments import charts, report, results, table
+from experiments import charts, report, repository, results, table
 from stages import files
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
@@ -23,6 +23,7 @@ PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
 
 
 def main() -> None:
+    repository.enter_root()
     generated = tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | printed_tables()
     for page, text in filled({page: page.read_text(encoding="utf-8") for page in PAGES}, generated).items():
         with files.atomic_write(page) as beside:

@@ -13,6 +13,7 @@ from conftest import PROJECT
 from benchmarks import peers
 from benchmarks.results import RESULTS as BENCHMARKS
 from experiments import charts, docs, report, results
+from experiments.runs import FASHION, Run
 
 
 def rows(**columns: list[object]) -> pd.DataFrame:
@@ -24,6 +25,8 @@ def rows(**columns: list[object]) -> pd.DataFrame:
         "seed": 1,
         "clusters": 2000,
         "percentile": 25,
+        "images": FASHION,
+        "machine": None,
         "label_set": "random",
         "model": "lr",
         "accuracy": 0.8,
@@ -50,12 +53,14 @@ def test_a_run_gives_a_row_for_each_model() -> None:
         "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
     }
     values = {"seed": 7, "clusters": 5, "network": {"steps": 5}, "data": {"directory": "/x", "classes": ["a", "b"]}}
-    parameters = results.recorded_parameters(values | {"label_sets": {"nn": ["propagated"]}})
+    values |= {"label_sets": {"nn": ["propagated"]}}
+    parameters = results.recorded_parameters(values)
     assert parameters == {"seed": 7, "clusters": 5, "network.steps": 5, "data.classes": '["a", "b"]'}
-    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5}}
-    of_model = {row["model"]: row for row in results.rows_of("one", parameters, metrics, costs)}
+    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5, "machine": "here"}}
+    run = Run("one", values, metrics, costs, "1e3")
+    of_model = {row["model"]: row for row in results.rows_of(run)}
     assert set(of_model) == {"lr", "nn"}
-    shared = {"run": "one", **parameters}
+    shared = {"run": "one", "images": "1e3", **parameters}
     shared |= {"label_set": "propagated", "inertia": 3.5, "cluster_purity": 0.75, "distinct_nearest": 4, **label_set}
     assert of_model["lr"] == shared | {
         "model": "lr",
@@ -339,5 +344,5 @@ def test_a_label_set_that_is_no_longer_there_is_left_out() -> None:
     label_set, scores = {"bought": 5, "rows": 9, "purity": 0.5, "coverage": 0.25}, {"accuracy": 0.5}
     metrics = {"kmeans": kmeans, "label_sets": {"random": label_set, "gone": label_set}}
     metrics |= {"lr": {"random": scores, "gone": scores}, "nobody": {"random": scores}}
-    [row] = results.rows_of("one", {"seed": 1}, metrics, {})
+    [row] = results.rows_of(Run("one", {"seed": 1}, metrics, {}, FASHION))
     assert (row["model"], row["label_set"]) == ("lr", "random")
