@@ -265,6 +265,7 @@ def test_a_second_clone_computes_nothing_whatever_ran_before(repository: Reposit
         else:
             repository.run("git", "clone", "--quiet", str(repository.folder), str(second.folder))
         second.run("dvc", "pull", "--run-cache")
+        second.run("dvc", "checkout")  # removes what the setting before has left, as pull does not
         assert json.loads(second.run("dvc", "status", "--json")) == {}
         assert ran(second.run("dvc", "repro")) == []
     # Settings that ran before come from the run cache, in place of what lies there now; `check` is not kept in it.
@@ -398,5 +399,5 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
     assert not (repository.folder / "data/models/nn").exists()
     assert label_sets(repository) == label_sets(finished)
     found, before = details(repository), details(finished)
-    del found["lr"]["propagated_soft"]
+    del found["lr"]["propagated_soft"], found["recall"], before["recall"]
     assert found == before | {"nn": {}, "ensemble": {}}
