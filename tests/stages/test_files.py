@@ -1,5 +1,6 @@
 """Files are whole or not there, never written through a link, and the same bytes for the same content."""
 
+import csv
 import errno
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stages import files
@@ -225,3 +227,16 @@ def test_what_failed_has_no_cost(tmp_path: Path) -> None:
 def test_a_table_has_the_keys_as_its_heading(tmp_path: Path) -> None:
     files.save_table(tmp_path / "table.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
     assert (tmp_path / "table.csv").read_bytes() == b"step,loss\n1,0.5\n2,0.25\n"
+
+
+NAMES = ["null", "nan", "NA", "no", "1e3", "007", "true", "a, b", 'the "best"', "été", "None"]
+"""Class names that a reader of CSV may take for something else."""
+
+
+def test_every_name_survives_a_table(tmp_path: Path) -> None:
+    """Read as text, which pandas does only if it is told so."""
+    files.save_table(tmp_path / "table.csv", [{"actual": name} for name in NAMES])
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["actual"] for row in csv.DictReader(file)] == NAMES
+    table = pd.read_csv(tmp_path / "table.csv", dtype=str, keep_default_na=False)
+    assert table["actual"].tolist() == NAMES
