@@ -102,7 +102,7 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
     """
     compared, settings = results.compared(runs, published), results.by_setting(runs)
     collapses, machine = results.collapses(runs), busiest(runs)
-    costs = _costs(runs[runs["machine"].fillna("") == machine])
+    costed = costs(runs, machine)
     overview, last = curves(runs, published), last_run() or {}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -168,13 +168,13 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
                 lambda: charts.collapse_rates(collapses),
             )
         ],
-        costs=costs[["what", "seconds", "peak memory, GiB"]].round(2),
+        costs=costed[["what", "seconds", "peak memory, GiB"]].round(2),
         cost_charts=[
             _chart(
                 "costs",
                 "Seconds of a single computation",
                 "A bar for each k-means and each training. The table below has the same figures.",
-                lambda: charts.costs(costs),
+                lambda: charts.costs(costed),
             )
         ],
         machine=machine or "a machine that was not recorded",
@@ -373,13 +373,11 @@ def machines(runs: pd.DataFrame) -> list[str]:
     ['Rows from a machine that was not recorded: 462.']
     """
     counts = runs["machine"].fillna("a machine that was not recorded").value_counts()
-    sentences = [
-        f"{count:,} {'rows come' if count > 1 else 'row comes'} from {name}." for name, count in counts.items()
-    ]
+    sentences = [f"Rows from {name}: {count:,}." for name, count in counts.items()]
     settings = results.by_setting(runs)
     mixed = (settings["machines"] > 1).sum()
     if mixed:
-        sentences.append(f"Of {len(settings):,} means over seeds, {mixed:,} are over runs of more than one machine.")
+        sentences.append(f"Means over runs of more than one machine: {mixed:,} of {len(settings):,}.")
     return sentences
 
 
@@ -392,7 +390,9 @@ def others_table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table["images"], _settings_table(table)], axis=1)
 
 
-def _costs(runs: pd.DataFrame) -> pd.DataFrame:
+def costs(runs: pd.DataFrame, machine: str) -> pd.DataFrame:
+    """List what each computation cost on one machine, "" for those not recorded."""
+    runs = runs[runs["machine"].fillna("") == machine]
     settings = results.by_setting(runs)
     default = results.with_parameters(runs[runs["kmeans_seconds"].notna()])
     kmeans = default.drop_duplicates(["seed", "clusters"]).groupby("clusters")["kmeans_seconds"].median()

@@ -67,7 +67,7 @@ def test_from_a_folder_in_it_the_root_is_entered(project: Path, monkeypatch: pyt
     assert repository.enter_root() == Path.cwd() == project
 
 
-@pytest.mark.parametrize("module", ["report"])
+@pytest.mark.parametrize("module", ["report", "compare"])
 def test_a_command_outside_a_repository_ends_without_a_traceback(project: Path, module: str) -> None:
     command = [sys.executable, "-m", f"experiments.{module}"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}

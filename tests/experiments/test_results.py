@@ -36,6 +36,7 @@ def rows(**columns: list[object]) -> pd.DataFrame:
         "distinct_nearest": 1980,
         "collapsed": False,
         "seconds": 1.0,
+        "kmeans_seconds": None,
         "peak_memory_gib": 0.5,
     }
     assert columns.keys() <= same.keys()
@@ -153,6 +154,94 @@ def test_a_table_without_news_is_written_as_it_was(tmp_path: Path, monkeypatch: 
     runs = recorded[recorded["seconds"].isna()].head(again).assign(seconds=None)
     report.write(results.merged(runs, recorded))
     assert report.RESULTS.read_bytes() == before
+
+
+def test_names_that_look_like_numbers_or_nothing_survive_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of runs, machines and classes; only an empty cell is a missing value."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    names = ["null", "nan", "no", "1e3", "007"]
+    classes = json.dumps(names)
+    runs = rows(run=names, machine=[*names[:4], None], seed=[1, 2, 3, 4, 5], data__classes=[classes] * 5)
+    report.write(runs.assign(images="1234e567"))
+    read = report.load(report.RESULTS)
+    assert read["run"].tolist() == names
+    assert read["machine"].iloc[:4].tolist() == names[:4]
+    assert read["machine"].isna().tolist() == [False] * 4 + [True]
+    assert set(read["data.classes"]) == {classes}
+    assert set(read["images"]) == {"1234e567"}
+    before = report.RESULTS.read_bytes()
+    report.write(results.merged(read.head(0), read))
+    assert report.RESULTS.read_bytes() == before
+
+
+def test_runs_on_other_images_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in means nor among the collapses, even if params.yaml is of other images by now."""
+    runs = rows(
+        seed=[1, 2, 3],
+        images=[FASHION, FASHION, "0a0a0a0a"],
+        accuracy=[0.8, 0.9, 0.1],
+        data__classes=['["a"]', '["a"]', '["b"]'],
+    )
+    [row] = results.by_setting(runs).itertuples()
+    assert (row.seeds, row.accuracy) == (2, pytest.approx(0.85))
+    [other] = report.others_table(runs).itertuples(index=False)
+    assert (other.images, other[2]) == ("0a0a0a0a", "10.00")
+    assert len(results.arms(rows(images=[FASHION, "0a0a0a0a"]))) == 2
+    study = rows(
+        images=[FASHION, "0a0a0a0a"], model=["nn"] * 2, network__architecture=["study"] * 2, network__restarts=[0] * 2
+    )
+    assert results.collapses(study)["trainings"].tolist() == [1]
+
+
+def test_machines_are_not_mixed_silently() -> None:
+    runs = rows(seed=[1, 2, 3], machine=["here", "there", None], label_set=["random", "random", "active"])
+    assert report.machines(runs) == [
+        "Rows from here: 1.",
+        "Rows from there: 1.",
+        "Rows from a machine that was not recorded: 1.",
+        "Means over runs of more than one machine: 1 of 2.",
+    ]
+    assert report.machines(runs.tail(1)) == ["Rows from a machine that was not recorded: 1."]
+
+
+def test_seconds_are_those_of_one_machine() -> None:
+    runs = rows(seed=[1, 2, 3, 4], machine=["here", "there", "here", None], seconds=[2.0, 90.0, 4.0, None])
+    assert report.busiest(runs) == "here"
+    [cost] = report.costs(runs, "here").itertuples()
+    assert cost.seconds == 3.0
+    assert report.busiest(runs.tail(1)) == ""
+
+
+def test_a_run_without_its_costs_keeps_those_recorded_for_the_same_result() -> None:
+    """A run of another machine that is not in this cache; with another accuracy it is another result."""
+    recorded = rows(run=["old"] * 2, seed=[1, 2], machine=["there"] * 2, seconds=[9.0, 9.0], accuracy=[0.8, 0.7])
+    run = rows(run=["new"] * 2, seed=[1, 2], machine=[None] * 2, seconds=[None] * 2, accuracy=[0.8, 0.9])
+    both = results.merged(run, recorded)
+    assert both["run"].tolist() == ["new", "new"]
+    assert both["machine"].iloc[0] == "there"
+    assert both["seconds"].iloc[0] == 9
+    assert both[["machine", "seconds"]].iloc[1].isna().all()
+
+
+def test_every_number_of_labels_has_its_line_of_purity() -> None:
+    counts = [100, 200, 300, 500, 1000, 2000]
+    runs = rows(clusters=counts, label_set=["propagated"] * 6, coverage=[1.0] * 6, purity=[0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    [axes] = charts.purity_against_coverage(results.by_setting(runs)).axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert list(drawn) == [f"{count:,} labels" for count in counts]
+    assert drawn["2,000 labels"] == [100]
+    assert len({line.get_marker() for line in axes.lines}) == 6
+
+
+def test_every_published_method_has_its_line() -> None:
+    """More of them than looks were given to their kind."""
+    names = [f"published: {name}" for name in "abcde"]
+    curves = pd.DataFrame({"kind": "elsewhere", "name": names, "labels": 100, "accuracy": 0.5, "sd": np.nan})
+    [axes] = charts.budgets(curves).axes
+    assert axes.get_legend_handles_labels()[1] == names
 
 
 def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
