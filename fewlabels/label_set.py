@@ -14,7 +14,7 @@ class CannotTrainError(ValueError):
 
     Examples
     --------
-    >>> LabelSet.from_bought([7, 2], [1, 1]).require_two_classes()
+    >>> LabelSet.from_bought([7, 2], [1, 1]).require_classes(2)
     Traceback (most recent call last):
     fewlabels.label_set.CannotTrainError: one class only: 2 images of class 1
     """
@@ -102,17 +102,22 @@ class LabelSet:
         order = np.argsort(every)
         return cls(every[order], given[order].astype(np.uint8), np.ones(len(every), bool))
 
-    def require_two_classes(self) -> None:
-        """Refuse to train a classifier that needs two classes on fewer.
+    def require_classes(self, least: int) -> None:
+        """Refuse to train a classifier on fewer classes than it needs.
+
+        Parameters
+        ----------
+        least : {1, 2}
+            1 where any label will do.
 
         Raises
         ------
         CannotTrainError
-            If the label set is empty or all its labels are the same.
+            If the label set is empty or, for two classes, all its labels are the same.
         """
         if not len(self):
             raise CannotTrainError("no labels")
-        if np.all(self.labels == self.labels[0]):
+        if least > 1 and np.all(self.labels == self.labels[0]):
             images = "1 image" if len(self) == 1 else f"{len(self):,} images"
             raise CannotTrainError(f"one class only: {images} of class {self.labels[0]}")
 

@@ -155,6 +155,18 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         probabilities: Floats = softmax(np.float32(self.temperature_) * scores, axis=1)
         return probabilities
 
+    def leave_one_out_proba(self) -> Floats:
+        """Compute the probabilities that each row fitted to would have if it were left out.
+
+        Only the temperature, one number, has been chosen with its label.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        return np.asarray(softmax(self.temperature_ * self.leave_one_out_, axis=1), np.float32)
+
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of the highest score.
 
