@@ -40,7 +40,9 @@ def main() -> None:
         raise SystemExit(f"{SWEEPS}: {name}: {error}") from None
     for setting in runs:
         check(setting)
-    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True)
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], check=False, stdout=subprocess.PIPE, text=True)
+    if listed.returncode:
+        sys.exit(listed.returncode)  # DVC has said why
     done = listed.stdout.split()
     todo = [setting for setting in runs if experiment(setting) not in done]
     print(f"{name}: {len(runs)} settings, {len(runs) - len(todo)} done before", flush=True)
@@ -69,9 +71,9 @@ def _run(setting: dict[str, Any]) -> int:
         except KeyboardInterrupt:
             while process.poll() is None:
                 process.send_signal(signal.SIGINT)  # DVC ignores it while a stage runs, and Python before DVC has begun
-                for stage in psutil.Process(process.pid).children(recursive=True):
-                    stage.terminate()
-                with suppress(subprocess.TimeoutExpired):
+                with suppress(psutil.NoSuchProcess, subprocess.TimeoutExpired):
+                    for stage in psutil.Process(process.pid).children(recursive=True):
+                        stage.terminate()
                     process.wait(timeout=5)
             raise
 
