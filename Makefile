@@ -5,16 +5,20 @@ VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: help repro sweep report test fast bench peers lint lock clean
+.PHONY: help repro compare sweep report test fast bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
+	python -m experiments.repository
 	python -m stages.check
 	dvc repro
 	python -m experiments.table
+
+compare: $(ENVIRONMENT)  ## Print the workspace, the last commit and all experiments as one table
+	python -m experiments.compare
 
 sweep: $(ENVIRONMENT)  ## Run a sweep of experiments/sweeps.yaml, or the rest of it: NAME=study
 	python -m experiments.sweep $(or $(NAME),study)

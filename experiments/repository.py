@@ -1,4 +1,7 @@
-"""Where the project is: its commands run in the root of its git repository, wherever a person calls them."""
+"""Where the project is: its commands run in the root of its git repository, wherever a person calls them.
+
+`python -m experiments.repository` only says what is wrong, before `dvc repro` says it in other words.
+"""
 
 import os
 import subprocess
@@ -46,3 +49,7 @@ def _git(*command: str) -> str:
         said = done.stderr.strip().splitlines()[0].removeprefix("fatal: ")
         raise SystemExit(f"{Path.cwd()}: {said}; DVC keeps its experiments in a git repository: {REMEDY}")
     return done.stdout.removesuffix("\n")
+
+
+if __name__ == "__main__":
+    enter_root()

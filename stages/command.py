@@ -50,18 +50,3 @@ def at_root() -> Iterator[None]:
         raise SystemExit(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-def require_git() -> None:
-    """Refuse to start where DVC could not: it keeps experiments as git commits.
-
-    Raises
-    ------
-    SystemExit
-        With the remedy in one line, if the root is no git repository, as in a zip of the source.
-    """
-    if not (ROOT / ".git").exists():
-        raise SystemExit(
-            f"{ROOT} is not a git repository, which DVC needs: "
-            "`git init && git add --all && git commit --message Start` makes it one, or clone it with git"
-        )

@@ -121,7 +121,7 @@ def record_cost(path: str | Path) -> Iterator[None]:
 def peak_memory_gib() -> float:
     """Return the peak memory of this process so far, in GiB."""
     if sys.platform == "win32":
-        import psutil  # comes with DVC; elsewhere it does not know the peak
+        import psutil  # on other systems it does not know the peak
 
         return float(psutil.Process().memory_info().peak_wset) / 2**30
     import resource  # Windows has none

@@ -10,8 +10,6 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from stages import command
-
 GRAPH = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))
 COMMANDS = [stage["cmd"] for stage in GRAPH["stages"].values()]
 
@@ -92,13 +90,3 @@ def test_a_failure_is_one_line(body: str, code: int, message: str, root: Path) -
 
 def test_an_error_in_the_code_keeps_its_traceback(root: Path) -> None:
     assert "Traceback" in probe(root, "1 / 0").stderr
-
-
-def test_a_folder_without_git_is_told_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "ROOT", tmp_path)
-    with pytest.raises(SystemExit) as end:
-        command.require_git()
-    assert str(end.value.code).startswith(f"{tmp_path} is not a git repository, which DVC needs: `git init && ")
-    assert "\n" not in str(end.value.code)
-    (tmp_path / ".git").write_text("gitdir: elsewhere", encoding="utf-8")  # as in a work tree of its own
-    command.require_git()
