@@ -20,7 +20,10 @@ from experiments.runs import last
 from stages import evaluate, files, params
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
-PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
+PAGES = (
+    Path("README.md"),
+    *(Path("docs") / page.name for page in sorted((Path(__file__).parents[1] / "docs").glob("*.md"))),
+)
 
 
 def main() -> None:
