@@ -19,7 +19,10 @@ from experiments import charts, report, repository, results, table
 from stages import files
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
-PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
+PAGES = (
+    Path("README.md"),
+    *(Path("docs") / page.name for page in sorted((Path(__file__).parents[1] / "docs").glob("*.md"))),
+)
 
 
 def main() -> None:
