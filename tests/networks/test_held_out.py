@@ -101,4 +101,4 @@ def test_labels_that_were_not_bought_are_refused() -> None:
         (LabelSet.from_bought([0], [0]), "1 of 1 labels"),
     ):
         with pytest.raises(ValueError, match=message):
-            cross_validated(images, label_set, np.eye(6, dtype=np.float32), None, None, neighbour_weight=0.5, seed=0)
+            cross_validated(images, label_set, images, None, None, None, neighbour_weight=0.5, seed=0)
