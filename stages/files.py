@@ -4,7 +4,10 @@ So no file is ever half-written, and a file that DVC links to its cache is repla
 """
 
 import csv
+import hashlib
 import json
+import os
+import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,15 +110,25 @@ def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 @contextmanager
 def record_cost(path: str | Path) -> Iterator[None]:
-    """Write the wall seconds of the block, and the peak memory of the process in GiB.
+    """Write the wall seconds of the block, the peak memory of the process in GiB, and which machine it was.
 
     Two runs never cost the same, so this is no metric and no stage depends on it. A stage that DVC restores from its
-    cache comes with what it cost when it ran.
+    cache comes with what it cost when it ran, and where.
     """
     start = time.perf_counter()
     yield
-    seconds = time.perf_counter() - start
-    save_json(path, {"seconds": round(seconds, 2), "peak_memory_gib": round(peak_memory_gib(), 3)})
+    cost = {
+        "seconds": round(time.perf_counter() - start, 2),
+        "peak_memory_gib": round(peak_memory_gib(), 3),
+        "machine": machine(),
+    }
+    save_json(path, cost)
+
+
+def machine() -> str:
+    """Return what tells one machine from another in a table: its kind, its cores, and a digest of its name."""
+    name = hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {name}"
 
 
 def peak_memory_gib() -> float:

@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -200,6 +201,7 @@ def test_a_cost_is_what_the_block_took(tmp_path: Path) -> None:
     cost = files.load_json(tmp_path / "cost.json")
     assert 0.2 <= cost["seconds"] < 30
     assert held.nbytes / 2**30 < cost["peak_memory_gib"] < 64
+    assert re.fullmatch(r"\w+ \w+, \d+ cores, [0-9a-f]{4}", cost["machine"])
 
 
 @pytest.mark.parametrize(("platform", "unit"), [("linux", 2**10), ("darwin", 1)])

@@ -64,6 +64,7 @@ def test_a_model_comes_with_its_predictions_and_its_cost(bought: LabelSet) -> No
     assert set(json.loads(Path("data/costs/lr_random.json").read_text(encoding="utf-8"))) == {
         "seconds",
         "peak_memory_gib",
+        "machine",
     }
 
 

@@ -48,7 +48,7 @@ def test_what_cannot_be_trained_is_named(train: Callable[..., Any], least: int, 
     with pytest.raises(CannotTrainError, match="no labels"):
         train(settings, "random", LabelSet.from_bought([], []), IMAGES)
     if least > 1:
-        with pytest.raises(CannotTrainError, match="one class only: 1 image of class 2|1 label is too few"):
+        with pytest.raises(CannotTrainError, match=r"^(one class only: 1 image of class 2|1 label is too few.*)"):
             train(settings, "random", LabelSet.from_bought([5], [2]), IMAGES)
 
 
