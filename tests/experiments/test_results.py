@@ -224,6 +224,9 @@ def test_a_run_without_its_costs_keeps_those_recorded_for_the_same_result() -> N
     assert both["machine"].iloc[0] == "there"
     assert both["seconds"].iloc[0] == 9
     assert both[["machine", "seconds"]].iloc[1].isna().all()
+    own = rows(seed=[1], machine=["here"], seconds=[5.0])
+    [again] = results.merged(own, recorded.head(1)).itertuples()
+    assert (again.machine, again.seconds) == ("here", 5)
 
 
 def test_every_number_of_labels_has_its_line_of_purity() -> None:
