@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENVIRONMENT := .venv/.complete
 
-.PHONY: help repro sweep report test bench peers lint lock clean
+.PHONY: help repro sweep report test mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -20,6 +20,9 @@ report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metr
 
 test: lint  ## Run ruff, mypy and the tests
 	pytest
+
+mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
+	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
 bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
 	dvc repro describe
