@@ -27,13 +27,21 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
         `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right; `coverage`:
         share of the training images that it gives a label. If it has probabilities: `calibration_error` of those, and
         for each confidence of CONFIDENCES `purity_above` it with the `coverage_above` it, bought labels left out. A
-        purity of no labels is None.
+        purity or calibration error of no labels is None.
+
+    Raises
+    ------
+    ValueError
+        If there are no training images, or fewer than the rows say.
 
     Examples
     --------
     >>> label_set_scores(LabelSet.from_bought([0, 2], [1, 1]), np.array([1, 0, 0, 0]))
     {'bought': 2, 'rows': 2, 'purity': 0.5, 'coverage': 0.5}
     """
+    _check_some(true_labels)
+    if len(label_set) and label_set.rows[-1] >= len(true_labels):
+        raise ValueError(f"true_labels: {len(true_labels)}, and the label set has row {label_set.rows[-1]}")
     scores: dict[str, Any] = {
         "bought": int(label_set.bought.sum()),
         "rows": len(label_set),
@@ -45,11 +53,16 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     inferred = ~label_set.bought
     probabilities, truth = label_set.probabilities[inferred], true_labels[label_set.rows[inferred]]
     right, confidence = label_set.labels[inferred] == truth, probabilities.max(axis=1, initial=0)
-    scores["calibration_error"] = calibration_error(truth, probabilities)
+    scores["calibration_error"] = calibration_error(truth, probabilities) if len(truth) else None
     above = {f"{least:g}": confidence >= least for least in CONFIDENCES}
     scores["purity_above"] = {least: _mean(right[sure]) for least, sure in above.items()}
     scores["coverage_above"] = {least: float(sure.sum() / len(true_labels)) for least, sure in above.items()}
     return scores
+
+
+def _check_some(true_labels: NDArray[np.uint8]) -> None:
+    if not len(true_labels):
+        raise ValueError("true_labels: there are none, and nothing to score")
 
 
 def _mean(right: NDArray[np.bool_]) -> float | None:
@@ -60,6 +73,9 @@ def classifier_scores(
     true_labels: NDArray[np.uint8], probabilities: NDArray[np.float32], classes: list[str]
 ) -> dict[str, float | dict[str, float]]:
     """Compute the accuracy, macro F1, calibration error and recall of a classifier's predictions.
+
+    A class without a test image has neither recall nor F1: it is left out of both. An image taken for one of that class
+    counts as a mistake in its own.
 
     Parameters
     ----------
@@ -72,7 +88,13 @@ def classifier_scores(
     Returns
     -------
     dict
-        `accuracy`, `macro_f1`, `calibration_error`, and `recall` for each class by name; all between 0 and 1.
+        `accuracy`, `macro_f1`, `calibration_error`, and `recall` for each class with test images by name; all between 0
+        and 1.
+
+    Raises
+    ------
+    ValueError
+        If there are no test images, a label is none of the classes, or the shapes do not fit.
 
     Examples
     --------
@@ -80,14 +102,19 @@ def classifier_scores(
     >>> scores["accuracy"], scores["recall"]
     (0.5, {'cat': 1.0, 'dog': 0.0})
     """
-    labels = np.arange(len(classes))
+    _check_some(true_labels)
+    if probabilities.shape != (len(true_labels), len(classes)):
+        raise ValueError(f"probabilities: shape {probabilities.shape}, not ({len(true_labels)}, {len(classes)})")
+    labels = np.unique(true_labels)
+    if labels[-1] >= len(classes):
+        raise ValueError(f"true_labels: {labels[-1]} is none of {len(classes)} classes")
     predicted = probabilities.argmax(axis=1)
-    recalls = recall_score(true_labels, predicted, labels=labels, average=None, zero_division=0)
+    recalls = recall_score(true_labels, predicted, labels=labels, average=None)
     return {
         "accuracy": accuracy_score(true_labels, predicted),
         "macro_f1": f1_score(true_labels, predicted, labels=labels, average="macro", zero_division=0),
         "calibration_error": calibration_error(true_labels, probabilities),
-        "recall": dict(zip(classes, recalls.tolist(), strict=True)),
+        "recall": {classes[label]: recall for label, recall in zip(labels, recalls.tolist(), strict=True)},
     }
 
 
@@ -108,15 +135,21 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     float
         Between 0 and 1: the mean difference over all predictions.
 
+    Raises
+    ------
+    ValueError
+        If there are no predictions.
+
     Examples
     --------
     >>> round(calibration_error(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])), 3)
     0.4
     """
+    _check_some(true_labels)
     confidence = probabilities.max(axis=1).astype(np.float64)
     excess = confidence - (probabilities.argmax(axis=1) == true_labels)
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(which, excess, bins)).sum() / max(1, len(confidence)))
+    return float(np.abs(np.bincount(which, excess, bins)).sum() / len(confidence))
 
 
 def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:
@@ -134,11 +167,17 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        If there are no images.
+
     Examples
     --------
     >>> cluster_purity(np.array([0, 0, 0, 1]), np.array([5, 5, 2, 2]))
     0.75
     """
+    _check_some(true_labels)
     counts = np.zeros((assignments.max() + 1, int(true_labels.max()) + 1), np.int64)
     np.add.at(counts, (assignments, true_labels), 1)
     return float(counts.max(axis=1).sum() / len(assignments))

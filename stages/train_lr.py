@@ -17,6 +17,7 @@ def main() -> None:
 
 
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
+    label_set.require_classes(2)
     regression = settings.logistic_regression
     if settings.features == "pixels":
         features = FunctionTransformer(scale_pixels, kw_args={"power": regression.pixel_power})

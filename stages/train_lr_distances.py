@@ -20,6 +20,7 @@ def main() -> None:
 
 
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
+    label_set.require_classes(2)
     regression = settings.logistic_regression
     *seen, kmeans = files.load_object("data/clusters/kmeans.joblib")
     distances = FunctionTransformer(distances_to_centroids, kw_args={"centroids": kmeans.cluster_centers_})

@@ -14,6 +14,7 @@ def main() -> None:
 
 
 def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
+    label_set.require_classes(1)
     hog = HOG(settings.data.image_shape)  # its principal components are those of the label set's images
     model = make_pipeline(hog, ridge.untrained(settings))
     return model.fit(images[label_set.rows], label_set.labels)

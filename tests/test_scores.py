@@ -49,11 +49,54 @@ def test_scores_of_a_classifier() -> None:
 
 
 def test_a_class_that_is_never_answered_counts() -> None:
-    truth, always_cat = np.array([0, 0, 1, 1], np.uint8), np.tile(np.float32([0.5, 0.3, 0.2]), (4, 1))
+    truth, always_cat = np.array([0, 0, 1, 2], np.uint8), np.tile(np.float32([0.5, 0.3, 0.2]), (4, 1))
     scores = classifier_scores(truth, always_cat, ["cat", "dog", "eel"])
     assert scores["accuracy"] == 0.5
     assert scores["recall"] == {"cat": 1.0, "dog": 0.0, "eel": 0.0}
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0 + 0) / 3)
+
+
+def test_a_class_without_test_images_is_left_out() -> None:
+    """All right is 1, whichever class is missing; one taken for the missing class is a mistake in its own."""
+    names = ["cat", "dog", "eel"]
+    for present in ([0, 1], [0, 2], [1, 2]):
+        truth = np.repeat(present, 2).astype(np.uint8)
+        scores = classifier_scores(truth, np.eye(3, dtype=np.float32)[truth], names)
+        assert scores["macro_f1"] == 1
+        assert scores["recall"] == {names[label]: 1.0 for label in present}
+    scores = classifier_scores(np.array([0, 0, 1, 1]), np.eye(3, dtype=np.float32)[[0, 2, 1, 1]], names)
+    assert scores["recall"] == {"cat": 0.5, "dog": 1.0}
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_nothing_to_score_is_said() -> None:
+    none, no_probabilities = np.empty(0, np.uint8), np.empty((0, 2), np.float32)
+    for score in (
+        lambda: classifier_scores(none, no_probabilities, ["cat", "dog"]),
+        lambda: calibration_error(none, no_probabilities),
+        lambda: cluster_purity(np.empty(0, np.int32), none),
+        lambda: label_set_scores(LabelSet.from_bought([], []), none),
+    ):
+        with pytest.raises(ValueError, match="true_labels: there are none"):
+            score()
+
+
+def test_soft_labels_that_were_all_bought_have_no_calibration() -> None:
+    soft = LabelSet(np.array([1]), np.array([0], np.uint8), np.array([True]), np.array([[1, 0]], np.float32))
+    scores = label_set_scores(soft, np.zeros(4, np.uint8))
+    assert scores["calibration_error"] is None
+    assert scores["purity_above"] == dict.fromkeys(scores["purity_above"])
+    assert label_set_scores(LabelSet.from_bought([], []), np.zeros(4, np.uint8))["purity"] is None
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    two = np.eye(2, dtype=np.float32)
+    with pytest.raises(ValueError, match="true_labels: 2 is none of 2 classes"):
+        classifier_scores(np.array([0, 2]), two, ["cat", "dog"])
+    with pytest.raises(ValueError, match=r"probabilities: shape \(2, 2\), not \(2, 3\)"):
+        classifier_scores(np.array([0, 1]), two, ["cat", "dog", "eel"])
+    with pytest.raises(ValueError, match="true_labels: 3, and the label set has row 7"):
+        label_set_scores(LabelSet.from_bought([7], [0]), np.zeros(3, np.uint8))
 
 
 def test_purity_of_clusters() -> None:

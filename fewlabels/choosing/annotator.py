@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabels.choosing.pool import row_numbers
+
 
 @dataclass
 class SimulatedAnnotator:
@@ -42,8 +44,10 @@ class SimulatedAnnotator:
         Raises
         ------
         ValueError
-            If a row is asked about twice, now or after an earlier round: its label would be paid for twice.
+            If rows are no valid row numbers, or one is asked about twice, now or after an earlier round: its label
+            would be paid for twice.
         """
+        rows = row_numbers("rows", rows, len(self.true_labels))
         asked, counts = np.unique(np.concatenate([*(rows for rows, _ in self.log), rows]), return_counts=True)
         if len(asked) and counts.max() > 1:
             raise ValueError(f"the label of row {asked[counts.argmax()]} would be paid for twice")

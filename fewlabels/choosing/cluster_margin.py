@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from fewlabels.arrays import Floats
-from fewlabels.choosing.pool import pool_of
+from fewlabels.choosing.pool import check_count, pool_of
 from fewlabels.choosing.representatives import representatives
 
 
@@ -58,7 +58,7 @@ def cluster_margin(
     Raises
     ------
     ValueError
-        As `pool_of` does, or if candidates is below 1.
+        As `pool_of` does, or if candidates is no whole number or below 1.
 
     Examples
     --------
@@ -67,8 +67,7 @@ def cluster_margin(
     >>> cluster_margin(features, [0, 100], [0, 1], 1, classifier=KernelRidgeClassifier(), random_state=0, candidates=1)
     array([50])
     """
-    if candidates < 1:
-        raise ValueError(f"candidates: {candidates} is not 1 or more")
+    check_count("candidates", candidates)
     pool, labelled, known = pool_of(features, rows, labels, n, exclude), np.asarray(rows, int), np.asarray(labels)
     if len(pool) <= n:
         return pool

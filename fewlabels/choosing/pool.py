@@ -1,6 +1,7 @@
 """The pool: which images a query strategy may ask about, copies of labelled ones last."""
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def pool_of(
     Raises
     ------
     ValueError
-        If n is below 1, rows and labels differ in length, or rows (distinct) or exclude are no valid row numbers.
+        If n is no whole number or below 1, features is not two-dimensional, rows and labels differ in length, or rows
+        (distinct) or exclude are no valid row numbers.
 
     Examples
     --------
@@ -48,9 +50,15 @@ def pool_of(
     >>> pool_of(features, rows=[0], labels=[7], n=3, exclude=[3])
     array([1, 2, 4])
     """
-    labelled, excluded = _rows("rows", rows, len(features)), _rows("exclude", list(exclude), len(features))
-    if n < 1:
-        raise ValueError(f"n: {n} is not 1 or more")
+    if np.ndim(features) != 2:
+        raise ValueError(f"features: {np.ndim(features)} dimensions in place of 2, images and features")
+    if not isinstance(exclude, Iterable) or isinstance(exclude, str):
+        raise ValueError(f"exclude: {exclude!r} is no list of row numbers")
+    excluded = row_numbers("exclude", list(exclude), len(features))
+    labelled = row_numbers("rows", rows, len(features))
+    check_count("n", n)
+    if np.ndim(labels) != 1:
+        raise ValueError(f"labels: {np.ndim(labels)} dimensions in place of 1")
     if len(labelled) != len(np.asarray(labels)):
         raise ValueError(f"{len(labelled)} rows with {len(np.asarray(labels))} labels")
     if len(np.unique(labelled)) < len(labelled):
@@ -68,9 +76,59 @@ def pool_of(
     return np.sort(pool)
 
 
-def _rows(name: str, rows: ArrayLike, count: int) -> NDArray[Any]:
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is no whole number of 1 or more.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    value : object
+
+    Raises
+    ------
+    ValueError
+        With the name and the value.
+
+    Examples
+    --------
+    >>> check_count("n", 2.5)
+    Traceback (most recent call last):
+    ValueError: n: 2.5 is no whole number
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name}: {value!r} is no whole number")
+    if value < 1:
+        raise ValueError(f"{name}: {value} is not 1 or more")
+
+
+def row_numbers(name: str, rows: ArrayLike, count: int) -> NDArray[Any]:
+    """Check row numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    rows : array-like of int, shape (m,)
+    count : int
+        How many rows there are.
+
+    Returns
+    -------
+    ndarray of int, shape (m,)
+
+    Raises
+    ------
+    ValueError
+        If they are no list of whole numbers, or one is not between 0 and count - 1.
+
+    Examples
+    --------
+    >>> row_numbers("rows", [2, 0], count=3)
+    array([2, 0])
+    """
     chosen = np.asarray(rows)
-    if chosen.size == 0:
+    if chosen.shape == (0,):
         return np.empty(0, np.int64)
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise ValueError(f"{name}: {chosen.dtype} of shape {chosen.shape} is no list of row numbers")

@@ -1,12 +1,14 @@
 """Rounds of labelling: how large each is, and a loop around a query strategy and an annotator who answers at once."""
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats
+from fewlabels.choosing.pool import check_count
 
 QueryStrategy = Callable[..., NDArray[np.int64]]
 """`(features, rows, labels, n, *, exclude=()) -> rows`: rows and labels are those so far, n is how many to ask for."""
@@ -36,16 +38,17 @@ def round_sizes(budget: int, *, first_round: int = 50, growth: float = 1.45) -> 
     Raises
     ------
     ValueError
-        If a number is not in its range.
+        If budget or first_round is no whole number, or a number is below 1.
 
     Examples
     --------
     >>> round_sizes(200)
     [50, 22, 32, 47, 49]
     """
-    for name, value in (("budget", budget), ("first_round", first_round), ("growth", growth)):
-        if value < 1:
-            raise ValueError(f"{name}: {value} is not 1 or more")
+    check_count("budget", budget)
+    check_count("first_round", first_round)
+    if not isinstance(growth, Real) or not 1 <= growth < float("inf"):
+        raise ValueError(f"growth: {growth!r} is not 1 or more")
     sizes: list[int] = []
     while (labelled := sum(sizes)) < budget:
         sizes.append(min(budget, max(first_round, round(growth * labelled), labelled + 1)) - labelled)
@@ -78,7 +81,7 @@ def simulate(
     Raises
     ------
     ValueError
-        If the budget is not between 1 and n_images, or the rounds do not add up to it.
+        If the budget is not between 1 and n_images, or the rounds are not 1 or more or do not add up to it.
 
     Examples
     --------
@@ -90,9 +93,12 @@ def simulate(
     >>> bool((labels == truth[rows]).all())
     True
     """
-    if not 1 <= budget <= len(features):
+    if budget == 0 or budget > len(features):
         raise ValueError(f"budget: {budget} labels for {len(features)} images")
+    check_count("budget", budget)
     sizes = round_sizes(budget) if rounds is None else rounds
+    for size in sizes:
+        check_count("rounds", size)
     if sum(sizes) != budget:
         raise ValueError(f"rounds: {sum(sizes)} labels in all, not the {budget} of the budget")
     rows, labels = np.empty(0, np.int64), np.empty(0, np.uint8)

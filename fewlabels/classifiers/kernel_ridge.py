@@ -6,23 +6,32 @@ follow in closed form (R. Rifkin and R. Lippert, "Notes on Regularized Least Squ
 probabilities without further labels.
 """
 
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_solve, cholesky, lapack
+from scipy.linalg import LinAlgError, cho_solve, cholesky, lapack
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import Floats, squared_norms
+from fewlabels.arrays import Floats
 from fewlabels.threads import for_each_chunk
 
 CHUNK = 1024
 """Rows that are scored at a time, so that memory stays bounded."""
 TEMPERATURES = (0.5, 50.0)
 """The factor from scores to logits is searched between these."""
+PSEUDO_COUNT = 0.5
+"""Labels of each class that count as seen beforehand, when the temperature is chosen."""
+ROUNDING = 1e-9
+"""A log loss smaller by less than this is no smaller."""
+NEAR = 1e3
+"""float32 is exact enough for the differences of points whose squared distance to their mean is below this."""
 
 
 class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -33,22 +42,26 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     Parameters
     ----------
     gamma : float, default=1
-        The kernel is exp(-gamma * squared distance).
+        The kernel is exp(-gamma * squared distance), gamma above 0.
     alpha : float, default=0.2
-        Strength of the L2 penalty.
+        Strength of the L2 penalty, 0 or more; 0 only where no two rows are alike.
     classes : array-like, optional
-        All classes, so that one without a label yet has a score, too. Those of `y` if not given.
+        All classes, so that one without a label yet has a score, too. Distinct. Those of `y` if not given.
 
     Attributes
     ----------
     classes_ : ndarray, shape (n_classes,)
     dual_coef_ : ndarray of float32, shape (n, n_classes)
         Weight of each labelled image in the score of each class.
-    X_fit_ : ndarray of float32, shape (n, d)
+    mean_ : ndarray of float64, shape (d,)
+        Of the labelled images. It is subtracted before anything is squared, so that an offset changes nothing.
+    X_fit_ : ndarray of float32 or float64, shape (n, d)
+        The labelled images less their mean, times the square root of gamma; float64 where they are far apart.
     leave_one_out_ : ndarray of float64, shape (n, n_classes)
         Leave-one-out scores: those that each row fitted to would have if it were left out.
     temperature_ : float
-        Probabilities are the softmax of this times the scores. Chosen on `leave_one_out_`, by log loss.
+        Probabilities are the softmax of this times the scores. Chosen on `leave_one_out_`, by log loss, as if half a
+        label of each class had been seen beforehand: with few labels no class is nearly certain or impossible.
     n_features_in_ : int
 
     Examples
@@ -58,11 +71,18 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     array(['low', 'high'], dtype='<U4')
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "classes": ["array-like", None],
+    }
+
     def __init__(self, gamma: float = 1.0, alpha: float = 0.2, classes: ArrayLike | None = None) -> None:
         self.gamma = gamma
         self.alpha = alpha
         self.classes = classes
 
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Solve for the weights.
 
@@ -78,18 +98,26 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         ValueError
-            If a label is not among `classes`.
+            If a parameter is out of its range, a label is not among `classes`, alpha is too small for rows that are
+            alike, or squares of X overflow.
         """
-        points, labels = validate_data(self, X, y, dtype=np.float32)
+        points, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
         self.classes_ = np.unique(labels) if self.classes is None else np.asarray(self.classes)
+        if len(np.unique(self.classes_)) < self.classes_.size:
+            raise ValueError("classes: one of them is given twice")
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
             raise ValueError(f"label {unknown[0]} is none of the classes")
-        self.X_fit_ = points
+        # A mean of values, not of sums: sums may overflow where values do not.
+        self.mean_ = (points / len(points)).sum(axis=0)
+        scaled = self._scaled(points)
+        near = np.einsum("ij,ij->i", scaled, scaled).max() < NEAR
+        self.X_fit_ = scaled.astype(np.float32) if near else scaled
         targets = (labels[:, None] == self.classes_) - 1 / len(self.classes_)
-        kernel = _kernel(points, points, self.gamma).astype(np.float64)
-        kernel[np.diag_indices(len(points))] += self.alpha
-        factor = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+        kernel = _kernel(scaled, scaled)
+        kernel[np.diag_indices(len(points))] = 1 + self.alpha
+        factor = _cholesky(kernel, self.alpha)
         weights = cho_solve((factor, True), targets, check_finite=False)
         self.dual_coef_ = weights.astype(np.float32)
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
@@ -106,19 +134,11 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
         Returns
         -------
-        ndarray of float32, shape (n, n_classes)
-            Two classes have two columns, too.
+        ndarray of float32, shape (n, n_classes), or (n,) for two classes
+            Of two classes, as in scikit-learn, how much higher the second's score is.
         """
-        check_is_fitted(self)
-        points: Floats = validate_data(self, X, dtype=np.float32, reset=False)
-        scores = np.empty((len(points), len(self.classes_)), np.float32)
-
-        def fill(rows: slice) -> None:
-            scores[rows] = _kernel(points[rows], self.X_fit_, self.gamma) @ self.dual_coef_
-
-        for_each_chunk(fill, len(points), CHUNK)
-        scores += np.float32(1 / len(self.classes_))
-        return scores
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """Compute calibrated probabilities.
@@ -131,8 +151,21 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         -------
         ndarray of float32, shape (n, n_classes)
         """
-        probabilities: Floats = softmax(np.float32(self.temperature_) * self.decision_function(X), axis=1)
+        scores = self._scores(X)
+        probabilities: Floats = softmax(np.float32(self.temperature_) * scores, axis=1)
         return probabilities
+
+    def leave_one_out_proba(self) -> Floats:
+        """Compute the probabilities that each row fitted to would have if it were left out.
+
+        Only the temperature, one number, has been chosen with its label.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        return np.asarray(softmax(self.temperature_ * self.leave_one_out_, axis=1), np.float32)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Predict the class of the highest score.
@@ -145,25 +178,69 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         -------
         ndarray, shape (n,)
         """
-        predicted: NDArray[Any] = self.classes_[self.decision_function(X).argmax(axis=1)]
+        scores = self._scores(X)
+        predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
+    def _scores(self, X: ArrayLike) -> Floats:
+        """Score each class; of two there are two columns, too."""
+        check_is_fitted(self)
+        points: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scores = np.empty((len(points), len(self.classes_)), np.float32)
 
-def _kernel(A: Floats, B: Floats, gamma: float) -> Floats:
-    kernel: Floats = A @ B.T
+        def fill(rows: slice) -> None:
+            scaled = self._scaled(points[rows]).astype(self.X_fit_.dtype, copy=False)
+            scores[rows] = _kernel(scaled, self.X_fit_) @ self.dual_coef_
+
+        for_each_chunk(fill, len(points), CHUNK)
+        scores += np.float32(1 / len(self.classes_))
+        return scores
+
+    def _scaled(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Subtract the mean in float64, and scale so that the kernel is exp(-squared distance)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled: NDArray[np.float64] = (X - self.mean_) * np.sqrt(self.gamma)
+            far = ~np.isfinite(np.einsum("ij,ij->i", scaled, scaled))
+        if far.any():
+            raise ValueError(f"X: the square of a distance to the mean overflows, as in row {int(far.argmax())}")
+        return scaled
+
+
+def _kernel(A: NDArray[Any], B: NDArray[Any]) -> NDArray[Any]:
+    kernel: NDArray[Any] = A @ B.T
     kernel *= -2
-    kernel += squared_norms(A)[:, None]
-    kernel += squared_norms(B)
+    kernel += np.einsum("ij,ij->i", A, A)[:, None]
+    kernel += np.einsum("ij,ij->i", B, B)
     np.maximum(kernel, 0, out=kernel)
-    kernel *= np.float32(-gamma)
+    np.negative(kernel, out=kernel)
     np.exp(kernel, out=kernel)
     return kernel
 
 
+def _cholesky(matrix: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
+    """Factorise; a pivot that is nothing but rounding is no better than one below zero."""
+    least = len(matrix) * np.finfo(np.float64).eps
+    try:
+        factor: NDArray[np.float64] = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        factor = np.zeros_like(matrix)
+    if np.square(factor.diagonal()).min() <= least * (1 + alpha):
+        raise ValueError(f"alpha: {alpha:g} is too small for rows that are alike, or nearly so")
+    return factor
+
+
 def _temperature(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Find the temperature of the smallest log loss (C. Guo et al., ICML 2017)."""
+    """Find the temperature of the smallest log loss (C. Guo et al., ICML 2017), by smoothed targets.
+
+    The targets are those of J. Platt, "Probabilistic outputs for support vector machines", 1999, for several classes,
+    with the half counts of R. Krichevsky and V. Trofimov, 1981. Where every temperature is as good, it is the lowest.
+    """
+    n, n_classes = right.shape
+    targets = (n * right + PSEUDO_COUNT) / (n + PSEUDO_COUNT * n_classes)
     low, high = np.log(TEMPERATURES)
-    best = minimize_scalar(
-        lambda log: -log_softmax(np.exp(log) * scores, axis=1)[right].mean(), bounds=(low, high), method="bounded"
-    )
-    return float(np.exp(best.x))
+
+    def loss(log: float) -> float:
+        return float(-(targets * log_softmax(np.exp(log) * scores, axis=1)).sum(axis=1).mean())
+
+    best = minimize_scalar(loss, bounds=(low, high), method="bounded").x
+    return float(np.exp(best if loss(best) < loss(low) - ROUNDING else low))

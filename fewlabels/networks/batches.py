@@ -6,9 +6,11 @@ to tune, so the tuner is switched off, and predictions do without tf.data.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_array
 
 from fewlabels.arrays import Floats
 from fewlabels.networks.quiet_keras import keras, tf
@@ -91,6 +93,46 @@ def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
     for start in range(0, len(images), CHUNK):
         out[start : start + CHUNK] = network.predict_on_batch(images[start : start + CHUNK])
     return out
+
+
+def checked_pixels(estimator: Any, X: ArrayLike) -> NDArray[np.uint8]:
+    """Check the images that an estimator around a network is given.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        With an attribute `network` that takes pixels of shape (n, height * width).
+    X : array-like of whole numbers, shape (n, height * width)
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, height * width)
+
+    Raises
+    ------
+    ValueError
+        If X has another number of pixels than the network takes, or a value is no whole number from 0 to 255.
+
+    Examples
+    --------
+    >>> from fewlabels.networks.architectures import compact
+    >>> from fewlabels.networks.embedding import Embedding
+    >>> checked_pixels(Embedding(compact((8, 8), n_classes=3)), [[300] * 64])
+    Traceback (most recent call last):
+    ValueError: X: 300 is no pixel, a whole number from 0 to 255
+    """
+    values: NDArray[Any] = check_array(X, dtype=None, estimator=estimator, input_name="X")
+    name, wanted = type(estimator).__name__, int(estimator.network.input_shape[-1])
+    if values.shape[1] != wanted:
+        raise ValueError(f"X has {values.shape[1]} features, but {name} is expecting {wanted} features as input.")
+    if values.dtype == np.uint8:
+        return values
+    with np.errstate(invalid="ignore"):
+        pixels: NDArray[np.uint8] = values.astype(np.uint8)
+    wrong = values[pixels != values]
+    if len(wrong):
+        raise ValueError(f"X: {wrong[0]} is no pixel, a whole number from 0 to 255")
+    return pixels
 
 
 def _without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:

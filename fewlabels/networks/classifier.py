@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from fewlabels.arrays import Floats
-from fewlabels.networks.batches import predict_in_batches
+from fewlabels.networks.batches import checked_pixels, predict_in_batches
 from fewlabels.networks.quiet_keras import keras
 
 
@@ -98,7 +98,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of float32, shape (n, n_classes)
             Each row sums to 1, also where the network's scores have no fixed sum.
         """
-        scores = predict_in_batches(self.network, X)
+        scores = predict_in_batches(self.network, checked_pixels(self, X))
         scores /= np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return scores
 
@@ -113,5 +113,5 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray of int64, shape (n,)
         """
-        predicted: NDArray[Any] = predict_in_batches(self.network, X).argmax(axis=1)
+        predicted: NDArray[Any] = predict_in_batches(self.network, checked_pixels(self, X)).argmax(axis=1)
         return predicted

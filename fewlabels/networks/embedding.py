@@ -1,15 +1,16 @@
 """The last features of a trained network, as features for another classifier."""
 
-from typing import Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.features.scaled_pca import ScaledPCA
-from fewlabels.networks.batches import predict_in_batches
+from fewlabels.networks.batches import checked_pixels, predict_in_batches
 from fewlabels.networks.quiet_keras import keras
 
 SAMPLE = 12_000
@@ -37,16 +38,23 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Examples
     --------
+    >>> import numpy as np
     >>> from fewlabels.networks.architectures import compact
     >>> images = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
     >>> Embedding(compact((8, 8), n_classes=3), n_components=5).fit_transform(images).shape
     (20, 5)
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "network": [keras.Model],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+    }
+
     def __init__(self, network: keras.Model, n_components: int = 100) -> None:
         self.network = network
         self.n_components = n_components
 
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Find the principal components.
 
@@ -58,8 +66,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of its range, or X is not images that the network takes.
         """
-        images = np.asarray(X)
+        images = checked_pixels(self, X)
         self.pca_ = ScaledPCA(self.n_components).fit(self.last_features(images[evenly_spaced(len(images), SAMPLE)]))
         self.n_features_in_ = images.shape[1]
         self._n_features_out = self.pca_.components_.shape[1]
@@ -90,4 +103,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         -------
         ndarray of float32, shape (n, f)
         """
-        return predict_in_batches(keras.Model(self.network.inputs, self.network.layers[-1].input), X)
+        return predict_in_batches(
+            keras.Model(self.network.inputs, self.network.layers[-1].input), checked_pixels(self, X)
+        )

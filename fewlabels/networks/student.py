@@ -8,6 +8,7 @@ those given, its own predictions, and those of a classifier trained on its last 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.networks.training import has_collapsed, schedule
 
+LEAST_STEPS = 200
+"""Gradient steps of a generation at least. A thousand images are eight batches: seen once they teach a network nothing,
+so a small pile is seen more often than the settings say."""
+
 
 @dataclass(frozen=True)
 class StudentSettings:
@@ -33,8 +38,9 @@ class StudentSettings:
     generations : int
         How often it is trained on. After each but the last, the soft labels are corrected.
     epochs : int
-        How often it sees each image in a generation.
+        How often it sees each image in a generation; more often where that is fewer than 200 steps.
     batch_size : int
+        All images where there are fewer.
     learning_rate : float
         Peak of the optimiser's rate in a generation, as of `fewlabels.networks.training.schedule`.
     dropout : float
@@ -94,8 +100,10 @@ def train_student(
 
     Raises
     ------
+    CannotTrainError
+        If the label set is empty.
     ValueError
-        If there are no probabilities, no bought labels, or too few rows for a batch, bought ones counted repeatedly.
+        If there are no probabilities or no bought labels.
 
     Examples
     --------
@@ -109,15 +117,15 @@ def train_student(
     >>> len(student.curves)
     8
     """
+    label_set.require_classes(1)
     if label_set.probabilities is None:
         raise ValueError("the label set has no probabilities")
     if not label_set.bought.any():
         raise ValueError("the label set has no bought labels")
     repeated = np.repeat(np.flatnonzero(label_set.bought), settings.repeats - 1)
     order = np.concatenate([np.arange(len(label_set)), repeated])
-    steps = len(order) // settings.batch_size
-    if not steps:
-        raise ValueError(f"{len(label_set)} images are fewer than one batch of {settings.batch_size}")
+    batch_size = min(settings.batch_size, len(label_set))
+    steps = max(len(order) // batch_size, _least_steps(settings))
     keras.utils.set_random_seed(seed)
     shown, targets = images[label_set.rows], label_set.probabilities
     network = edges(image_shape, n_classes, settings.dropout)
@@ -128,7 +136,7 @@ def train_student(
         optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
         network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
         history = network.fit(
-            _batches(shown, targets, order, image_shape, settings.batch_size, settings.shift, seed + generation),
+            _batches(shown, targets, order, image_shape, batch_size, settings.shift, seed + generation),
             steps_per_epoch=steps,
             epochs=settings.epochs,
             callbacks=[TqdmCallback(verbose=0, desc=f"student, generation {generation + 1}", disable=None)],
@@ -144,6 +152,32 @@ def train_student(
     return NetworkClassifier(
         keras.Model(network.inputs, network.outputs, name="student"), curves, int(collapsed), collapsed
     )
+
+
+def sees_repeatedly(label_set: LabelSet, settings: StudentSettings) -> bool:
+    """Tell whether a student sees images more often than its settings say, because they are few.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+    settings : StudentSettings
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> few, many = (LabelSet.from_bought(range(n), np.zeros(n, int)) for n in (1000, 30_000))
+    >>> sees_repeatedly(few, StudentSettings()), sees_repeatedly(many, StudentSettings())
+    (True, False)
+    """
+    return len(label_set) // settings.batch_size < _least_steps(settings)
+
+
+def _least_steps(settings: StudentSettings) -> int:
+    """Divide the steps of a generation by its epochs."""
+    return ceil(LEAST_STEPS / settings.epochs)
 
 
 def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint8], classifier: Any) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fewlabels.arrays import evenly_spaced
-from fewlabels.label_set import LabelSet
+from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.networks.architectures import ARCHITECTURES, OPTIMIZERS
 from fewlabels.networks.batches import ordered_batches, predict_in_batches, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
@@ -95,8 +95,8 @@ def train(
 
     Raises
     ------
-    ValueError
-        If the label set is too small to hold back validation data.
+    CannotTrainError
+        If the label set is empty or too small to hold back validation data.
 
     Examples
     --------
@@ -107,9 +107,11 @@ def train(
     >>> model.predict(images[[0, 99]])
     array([0, 1])
     """
+    label_set.require_classes(1)
     held_back = min(HELD_BACK, ceil(settings.validation_share * len(label_set)))
     if len(label_set) <= held_back:
-        raise ValueError(f"{len(label_set)} labels are too few to hold back {held_back} for validation")
+        labels = "1 label is" if len(label_set) == 1 else f"{len(label_set):,} labels are"
+        raise CannotTrainError(f"{labels} too few to hold back {held_back} for validation")
     _, counts = np.unique(label_set.labels, return_counts=True)
     every_class_fits = counts.min() >= 2 and min(held_back, len(label_set) - held_back) >= len(counts)
     train_rows, validation_rows = train_test_split(

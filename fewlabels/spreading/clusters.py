@@ -25,6 +25,11 @@ def propagate(
     LabelSet
         Every kept image with its inferred label and every representative with its bought one.
 
+    Raises
+    ------
+    ValueError
+        If a cluster has no bought label, or more than one.
+
     Examples
     --------
     >>> spread = propagate(LabelSet.from_bought([0, 2], [7, 3]), np.array([0, 0, 1], np.int32))
@@ -32,7 +37,10 @@ def propagate(
     (array([7, 7, 3], dtype=uint8), array([ True, False,  True]))
     """
     paid = representatives.rows[representatives.bought]
-    label_of = np.zeros(assignments.max() + 1, np.uint8)
+    labelled = np.bincount(assignments[paid], minlength=assignments.max(initial=-1) + 1)
+    for wrong in np.flatnonzero((labelled != 1) & (np.bincount(assignments, minlength=len(labelled)) > 0))[:1]:
+        raise ValueError(f"cluster {wrong} has {labelled[wrong]} bought labels, not 1")
+    label_of = np.zeros(len(labelled), np.uint8)
     label_of[assignments[paid]] = representatives.labels[representatives.bought]
     bought = np.zeros(len(assignments), bool)
     bought[paid] = True

@@ -28,6 +28,12 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     ndarray of float32, shape (n, n_classes)
         Each row sums to 1. An image without neighbours keeps its probabilities.
 
+    Raises
+    ------
+    ValueError
+        If the weight is not between 0 and below 1, the graph is of another number of images, or a row of probabilities
+        is negative, not finite or sums to 0.
+
     References
     ----------
     D. Zhou et al., "Learning with Local and Global Consistency", NeurIPS 2003.
@@ -39,6 +45,14 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     array([[0.67, 0.33],
            [0.33, 0.67]], dtype=float32)
     """
+    if not 0 <= neighbour_weight < 1:
+        raise ValueError(f"neighbour_weight: {neighbour_weight} is not between 0 and below 1")
+    if graph.shape != (len(probabilities), len(probabilities)):
+        raise ValueError(f"graph: shape {graph.shape}, and {len(probabilities)} rows of probabilities")
+    sums = probabilities.sum(axis=1)
+    wrong = ~((probabilities >= 0).all(axis=1) & (sums > 0) & np.isfinite(sums))
+    if wrong.any():
+        raise ValueError(f"probabilities: row {int(wrong.argmax())} is not 0 or more with a sum above 0")
     if neighbour_weight == 0:
         return probabilities
     smoothed = probabilities

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.cluster_margin import cluster_margin
@@ -37,7 +38,7 @@ def test_one_candidate_for_each_image_is_margin_sampling() -> None:
     rows = np.arange(60)
     asked = cluster_margin(features, rows, truth[rows], 10, classifier=RIDGE, random_state=0, candidates=1)
     scores = KernelRidgeClassifier(gamma=20.0).fit(features[rows], truth[rows]).decision_function(features)
-    margins = np.abs(scores[:, 0] - scores[:, 1])
+    margins = np.abs(scores)
     margins[rows] = np.inf
     assert sorted(asked) == sorted(np.argsort(margins)[:10])
 
@@ -54,6 +55,21 @@ def test_more_candidates_come_from_more_parts_of_the_features() -> None:
     few, many = (query(features, rows, labels, 6, candidates=count) for count in (1, 40))
     assert len(np.unique(features[few, 0].round())) == 1
     assert len(np.unique(features[many, 0].round())) == 3
+
+
+@pytest.mark.parametrize("candidates", [3, 20])
+def test_as_many_candidates_as_told_are_clustered(candidates: int) -> None:
+    """Twenty times as many as are bought, if not told."""
+    features, truth = disc(400)
+    rows = np.arange(60)
+    margins = np.abs(clone(RIDGE).fit(features[rows], truth[rows]).decision_function(features))
+    margins[rows] = np.inf
+    smallest = np.sort(np.argsort(margins)[: candidates * 8])
+    wanted = smallest[representatives(features[smallest], [], [], 8, random_state=0)]
+    told = {} if candidates == 20 else {"candidates": candidates}
+    asked = cluster_margin(features, rows, truth[rows], 8, classifier=RIDGE, random_state=0, **told)
+    np.testing.assert_array_equal(asked, wanted)
+    assert not np.array_equal(np.sort(asked), np.sort(np.argsort(margins)[:8])), "they are spread"
 
 
 def test_labels_are_asked_where_classes_meet_and_are_worth_more() -> None:

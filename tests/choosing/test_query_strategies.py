@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,18 +130,47 @@ def test_a_budget_of_all_is_spent_to_the_last_label(name: str) -> None:
         ([120], [0], 5, [], "rows: one of them is not between 0 and 119"),
         ([1.5], [0], 5, [], "rows: float64"),
         ([], [], 5, [-1], "exclude: one of them is not between 0 and 119"),
+        ([], [], -3, [], "n: -3 is not 1 or more"),
+        ([], [], 4.0, [], "n: 4.0 is no whole number"),
+        ([], [], "4", [], "n: '4' is no whole number"),
+        ([], [], True, [], "n: True is no whole number"),
+        ([], [], None, [], "n: None is no whole number"),
+        ([[1], [2]], [0, 1], 5, [], "rows: int64 of shape"),
+        ([True, False], [0, 1], 5, [], "rows: bool of shape"),
+        (3, [0], 5, [], "rows: int64 of shape"),
+        ([-1], [0], 5, [], "rows: one of them is not between 0 and 119"),
+        ([1], 0, 5, [], "labels: 0 dimensions in place of 1"),
+        ([1, 2], [[0], [1]], 5, [], "labels: 2 dimensions in place of 1"),
+        ([], [], 5, 7, "exclude: 7 is no list of row numbers"),
+        ([], [], 5, "7", "exclude: '7' is no list of row numbers"),
+        ([], [], 5, [1.0], "exclude: float64"),
+        ([], [], 5, [[1]], "exclude: int64 of shape"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
-    name: str, rows: list, labels: list, n: int, exclude: list, message: str
-) -> None:
+def test_what_makes_no_sense_is_refused(name: str, rows: Any, labels: Any, n: Any, exclude: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         STRATEGIES[name](0)(POINTS, rows, labels, n, exclude=exclude)
 
 
+@every_strategy
+def test_features_of_another_shape_are_refused(name: str) -> None:
+    for features in (POINTS[:, 0], POINTS.reshape(120, 2, 2)):
+        with pytest.raises(ValueError, match=r"features: . dimensions in place of 2"):
+            STRATEGIES[name](0)(features, [], [], 5)
+
+
+def test_a_random_sample_is_uniform() -> None:
+    """Of thirty images ten are drawn; over 600 seeds each comes up about 200 times, with a standard deviation of 12."""
+    counts = np.zeros(30)
+    for seed in range(600):
+        counts[random(POINTS[:30], [], [], 10, random_state=seed)] += 1
+    assert counts.min() > 200 - 5 * 12
+    assert counts.max() < 200 + 5 * 12
+
+
 def test_no_candidates_are_refused() -> None:
-    for candidates in (0, -3):
-        with pytest.raises(ValueError, match=f"candidates: {candidates} is not 1 or more"):
+    for candidates, problem in ((0, "is not 1 or more"), (-3, "is not 1 or more"), (1.5, "is no whole number")):
+        with pytest.raises(ValueError, match=f"candidates: {candidates} {problem}"):
             cluster_margin(POINTS, *labelled(40), 5, classifier=ALL_CLASSES, random_state=0, candidates=candidates)
 
 
@@ -169,6 +199,37 @@ def test_rounds_that_cannot_be_are_refused(name: str, value: float) -> None:
         round_sizes(**({"budget": 5} | {name: value}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": 2.5}, "budget: 2.5 is no whole number"),
+        ({"budget": "3"}, "budget: '3' is no whole number"),
+        ({"budget": True}, "budget: True is no whole number"),
+        ({"first_round": 4.0}, "first_round: 4.0 is no whole number"),
+        ({"growth": "2"}, "growth: '2' is not 1 or more"),
+        ({"growth": np.nan}, "growth: nan is not 1 or more"),
+        ({"growth": np.inf}, "growth: inf is not 1 or more"),
+    ],
+)
+def test_what_is_no_number_of_labels_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        round_sizes(**({"budget": 5} | changes))
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3])
+@every_strategy
+def test_a_budget_of_one_two_or_three_is_spent(name: str, budget: int) -> None:
+    rows, labels = simulate(STRATEGIES[name](0), POINTS, SimulatedAnnotator(LABELS), budget, rounds=[1] * budget)
+    assert len(set(rows)) == budget
+    np.testing.assert_array_equal(labels, LABELS[rows])
+
+
+@pytest.mark.parametrize(("budget", "rounds", "message"), [(6, [6, 0], "rounds: 0"), (2.0, None, "budget: 2.0 is no")])
+def test_rounds_of_nothing_are_refused(budget: Any, rounds: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        simulate(partial(random, random_state=0), POINTS, SimulatedAnnotator(LABELS), budget, rounds=rounds)
+
+
 def test_a_simulation_asks_as_often_as_there_are_rounds() -> None:
     annotator = SimulatedAnnotator(LABELS)
     rows, labels = simulate(partial(random, random_state=0), POINTS, annotator, 60, rounds=[10, 20, 30])
@@ -195,6 +256,12 @@ def test_an_annotator_is_paid_for_no_label_twice() -> None:
         with pytest.raises(ValueError, match=f"row {rows[1]} would be paid for twice"):
             annotator(np.array(rows))
     assert [rows.tolist() for rows, _ in annotator.log] == [[5, 2]]
+
+
+@pytest.mark.parametrize("row", [-1, 9])
+def test_an_annotator_knows_no_other_image(row: int) -> None:
+    with pytest.raises(ValueError, match="rows: one of them is not between 0 and 8"):
+        SimulatedAnnotator(np.arange(9, dtype=np.uint8))(np.array([0, row]))
 
 
 def test_the_log_keeps_the_answers_and_not_the_truth() -> None:

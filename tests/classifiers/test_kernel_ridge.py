@@ -1,12 +1,17 @@
 """Kernel ridge regression against scikit-learn's, and its shortcuts against doing the work."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from fewlabels.classifiers import kernel_ridge
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 
 
@@ -16,6 +21,11 @@ def blobs(count: int, classes: int = 4, seed: int = 0) -> tuple[NDArray[np.float
     centres = np.random.default_rng(99).normal(size=(classes, 6))
     labels = np.arange(count) % classes
     return ((centres[labels] + random.normal(size=(count, 6))) / 4).astype(np.float32), labels.astype(np.uint8)
+
+
+@parametrize_with_checks([KernelRidgeClassifier(), KernelRidgeClassifier(gamma=0.1, alpha=1.0)])
+def test_it_keeps_scikit_learns_contract(estimator: KernelRidgeClassifier, check: Callable[[object], None]) -> None:
+    check(estimator)
 
 
 @pytest.mark.parametrize(("gamma", "alpha"), [(1.0, 0.2), (0.3, 2.0)])
@@ -39,17 +49,97 @@ def test_what_is_left_out_scores_as_if_it_had_been() -> None:
 
 
 def test_probabilities_have_the_temperature_of_least_log_loss() -> None:
+    """By the leave-one-out scores, and targets to which half a label of each class is added."""
     X, y = blobs(200)
     model = KernelRidgeClassifier().fit(X, y)
     probabilities = model.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(probabilities.argmax(axis=1), model.predict(X))
+    targets = np.where(y[:, None] == np.arange(4), 200.5, 0.5) / 202
 
     def loss(temperature: float) -> float:
-        return -log_softmax(temperature * model.leave_one_out_, axis=1)[np.arange(200), y].mean()
+        return -(targets * log_softmax(temperature * model.leave_one_out_, axis=1)).sum(axis=1).mean()
 
     assert 1 < model.temperature_ < 40
-    assert loss(model.temperature_) <= min(loss(0.9 * model.temperature_), loss(1.1 * model.temperature_))
+    assert loss(model.temperature_) <= min(loss(0.97 * model.temperature_), loss(1.03 * model.temperature_))
+
+
+@pytest.mark.parametrize("offset", [-100.0, 100.0, 1e6, 1e9])
+@pytest.mark.parametrize("spread", [1.0, 1e3])
+def test_an_offset_changes_nothing(offset: float, spread: float) -> None:
+    """Powers of two are added without rounding, so that the differences of the points are the same."""
+    (X, y), (unseen, _) = blobs(60), blobs(200, seed=1)
+    X, unseen = (np.round(1024 * spread * one.astype(np.float64)) / 1024 for one in (X, unseen))
+    here = KernelRidgeClassifier(1 / spread**2).fit(X, y)
+    there = KernelRidgeClassifier(1 / spread**2).fit(X + offset, y)
+    np.testing.assert_allclose(there.predict_proba(unseen + offset), here.predict_proba(unseen), atol=2e-5)
+    np.testing.assert_allclose(there.leave_one_out_, here.leave_one_out_, atol=2e-5)
+
+
+def test_points_far_from_each_other_are_told_from_those_near() -> None:
+    """Two groups at a distance of 100,000: in float32 the differences within a group drown in its square."""
+    X, y = blobs(60)
+    apart = np.append(X.astype(np.float64), X.astype(np.float64) + 1e5, axis=0)
+    both = KernelRidgeClassifier().fit(apart, np.tile(y, 2))
+    one = KernelRidgeClassifier().fit(X, y)
+    np.testing.assert_allclose(both.decision_function(apart[:60]), one.decision_function(X), atol=1e-4)
+    np.testing.assert_allclose(both.decision_function(X[:1] + 1e9), 0.25)  # no label says anything about it
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e150])
+def test_the_scale_is_that_of_gamma(scale: float) -> None:
+    X, y = blobs(60)
+    model = KernelRidgeClassifier(gamma=1 / scale**2).fit(scale * X.astype(np.float64), y)
+    wanted = KernelRidgeClassifier().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(model.predict_proba(scale * X.astype(np.float64)), wanted, atol=1e-5)
+
+
+def test_squares_that_overflow_are_refused() -> None:
+    X, y = blobs(8)
+    with pytest.raises(ValueError, match="X: the square of a distance to the mean overflows"):
+        KernelRidgeClassifier().fit(X.astype(np.float64) * 1e200, y)
+    unseen = np.zeros((5, 6))
+    unseen[3] = 1e200
+    with pytest.raises(ValueError, match="overflows, as in row 3"):
+        KernelRidgeClassifier().fit(X, y).predict(unseen)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"gamma": -1}, "'gamma' parameter"),
+        ({"gamma": 0}, "'gamma' parameter"),
+        ({"gamma": "x"}, "'gamma' parameter"),
+        ({"gamma": np.nan}, "'gamma' parameter"),
+        ({"gamma": np.inf}, "'gamma' parameter"),
+        ({"alpha": -0.1}, "'alpha' parameter"),
+        ({"alpha": "x"}, "'alpha' parameter"),
+        ({"alpha": np.nan}, "'alpha' parameter"),
+        ({"classes": 3}, "'classes' parameter"),
+        ({"classes": [0, 1, 2, 3, 3]}, "classes: one of them is given twice"),
+    ],
+)
+def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        KernelRidgeClassifier(**parameters).fit(*blobs(8))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-20])
+def test_without_a_penalty_no_two_rows_are_alike(alpha: float) -> None:
+    X, y = blobs(8)
+    interpolated = KernelRidgeClassifier(alpha=alpha).fit(X, y)
+    np.testing.assert_allclose(interpolated.decision_function(X), np.eye(4)[y], atol=1e-4)
+    with pytest.raises(ValueError, match=r"alpha: .* is too small for rows that are alike"):
+        KernelRidgeClassifier(alpha=alpha).fit(np.append(X, X, axis=0), np.append(y, y))
+
+
+def test_two_classes_have_the_scores_that_scikit_learn_gives_them() -> None:
+    (X, y), (unseen, _) = blobs(60, classes=2), blobs(200, classes=2, seed=1)
+    reference = KernelRidge(kernel="rbf", gamma=1, alpha=0.2).fit(X, np.where(y == 1, 1.0, -1.0))
+    model = KernelRidgeClassifier().fit(X, y)
+    np.testing.assert_allclose(model.decision_function(unseen), reference.predict(unseen), atol=1e-5)
+    np.testing.assert_array_equal(model.predict(unseen), model.decision_function(unseen) > 0)
+    assert model.predict_proba(unseen).shape == (200, 2)
 
 
 def test_labels_keep_their_names() -> None:
@@ -58,13 +148,39 @@ def test_labels_keep_their_names() -> None:
     assert KernelRidgeClassifier().fit(X, names[y]).score(X, names[y]) > 0.7
 
 
-def test_one_class_alone_is_an_answer() -> None:
-    X, _ = blobs(12)
-    model = KernelRidgeClassifier(classes=range(3)).fit(X, np.full(12, 2))
-    assert (model.predict(X) == 2).all()
-    probabilities = model.predict_proba(X)
-    assert np.isfinite(probabilities).all()
-    assert probabilities.shape == (12, 3)
+@pytest.mark.parametrize("count", [3, 12, 300])
+def test_a_class_never_seen_keeps_some_probability(count: int) -> None:
+    """As many labels of one class, and half a label of each of three beforehand, are what a label left out is worth."""
+    model = KernelRidgeClassifier(classes=range(3)).fit(np.zeros((count, 2)), np.full(count, 2))
+    left_out = softmax(model.temperature_ * model.leave_one_out_, axis=1)
+    wanted = np.array([0.5, 0.5, count + 0.5]) / (count + 1.5)
+    np.testing.assert_allclose(left_out, np.tile(wanted, (count, 1)), rtol=1e-3)
+    assert model.predict_proba(np.zeros((1, 2))).min() > wanted[0] / 3
+
+
+def test_labels_that_do_not_predict_each_other_are_no_reason_to_be_sure() -> None:
+    """One alone, or three of three classes: none is predicted by the others."""
+    X, y = blobs(400, classes=3)
+    for count in (1, 3):
+        model = KernelRidgeClassifier(classes=range(10)).fit(X[:count], y[:count])
+        assert model.temperature_ == pytest.approx(0.5, abs=1e-4)
+        assert model.predict_proba(X).max() < 0.2
+
+
+def test_hundreds_of_labels_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs(400)
+    found = KernelRidgeClassifier().fit(X, y).temperature_
+    monkeypatch.setattr(kernel_ridge, "PSEUDO_COUNT", 0)
+    assert found == pytest.approx(KernelRidgeClassifier().fit(X, y).temperature_, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fewer_labels_than_classes_leave_no_gap(count: int) -> None:
+    X, y = blobs(count)
+    model = KernelRidgeClassifier(classes=range(10)).fit(X, y)
+    assert np.isfinite(model.temperature_)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict(X), y)
 
 
 def test_images_all_alike_have_finite_scores() -> None:

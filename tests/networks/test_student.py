@@ -1,5 +1,7 @@
 """A student network: the batches it sees, what it learns from soft labels, and how it corrects them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,10 +9,17 @@ from synthetic import BARS as SHAPE
 from synthetic import bars
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-from fewlabels.label_set import LabelSet
+from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.networks import student
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.student import StudentSettings, train_student
+
+
+@pytest.fixture(autouse=True)
+def no_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generation takes the steps of its images, so that tests are fast."""
+    monkeypatch.setattr(student, "LEAST_STEPS", 1)
+
 
 ORDER = np.array([0, 1, 2, 3, 4, 4])
 RIDGE = KernelRidgeClassifier(classes=range(3))
@@ -66,15 +75,103 @@ def test_the_same_seed_trains_the_same_network() -> None:
     assert not np.array_equal(one, third)
 
 
+@pytest.mark.parametrize(("count", "steps"), [(20, 1), (61, 2)])
+def test_a_batch_is_no_larger_than_the_images_are_many(count: int, steps: int) -> None:
+    """Bought labels that count repeatedly make an epoch longer, not a batch larger."""
+    images, labels = bars(count)
+    shapes = []
+    original = student._batches
+
+    def spy(*arguments: Any) -> Any:
+        shapes.append(arguments[4])
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(student, "_batches", spy)
+        trained = train(images, unsure(labels, 0.9), generations=1, epochs=1)
+    assert shapes == [min(count, 30)]
+    assert [row["step"] for row in trained.curves] == [steps]
+    assert np.isfinite(trained.predict_proba(images)).all()
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, [7, 14]), (2, [4, 8, 12, 16]), (10, list(range(3, 61, 3)))])
+def test_a_generation_of_few_images_has_a_least_number_of_steps(
+    epochs: int, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 90 images an epoch has 3 batches; at least 7 steps are divided by the epochs."""
+    monkeypatch.setattr(student, "LEAST_STEPS", 7)
+    images, labels = bars(90)
+    assert [row["step"] for row in train(images, unsure(labels, 0.9), epochs=epochs).curves] == steps
+
+
+def test_the_least_number_of_steps_does_not_bind_for_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert student.LEAST_STEPS == 200
+    few, many = (LabelSet.from_bought(np.arange(n), np.zeros(n, int)) for n in (25_599, 60_000))
+    assert student.sees_repeatedly(few, StudentSettings())
+    assert not student.sees_repeatedly(many, StudentSettings())
+    assert not student.sees_repeatedly(few, StudentSettings(epochs=2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_images_and_one_class_are_enough(count: int) -> None:
+    images, labels = bars(count)
+    one = LabelSet(
+        np.arange(count), np.zeros(count, np.uint8), np.arange(count) == 0, np.eye(3, dtype=np.float32)[[0] * count]
+    )
+    for label_set in (unsure(labels, 0.9), one):
+        probabilities = train(images, label_set, epochs=1).predict_proba(images)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_bought_labels_count_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of thirty images, five times each in an epoch of 42."""
+    orders = []
+    original = student._batches
+
+    def spy(*arguments: Any) -> Any:
+        orders.append(arguments[2])
+        return original(*arguments)
+
+    monkeypatch.setattr(student, "_batches", spy)
+    images, labels = bars(30)
+    train(images, unsure(labels, 0.9), generations=1, epochs=1, repeats=5)
+    np.testing.assert_array_equal(np.bincount(orders[0]), np.where(np.arange(30) % 10 == 0, 5, 1))
+
+
+def test_each_generation_but_the_first_is_trained_on_corrected_soft_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = bars(60)
+    soft = unsure(labels, 0.6)
+    given, corrections = [], []
+    original, correct = student._batches, student.corrected
+
+    def spy(*arguments: Any) -> Any:
+        given.append(arguments[1])
+        return original(*arguments)
+
+    def noted(*arguments: Any) -> Any:
+        corrections.append(correct(*arguments))
+        return corrections[-1]
+
+    monkeypatch.setattr(student, "_batches", spy)
+    monkeypatch.setattr(student, "corrected", noted)
+    train(images, soft, generations=3, epochs=1)
+    np.testing.assert_array_equal(given[0], soft.probabilities)
+    assert len(corrections) == 2
+    for targets, wanted in zip(given[1:], corrections, strict=True):
+        np.testing.assert_array_equal(targets, wanted)
+        assert np.abs(targets - soft.probabilities).max() > 0.01
+
+
 def test_what_it_cannot_learn_from_is_refused() -> None:
     images, labels = bars(20)
     with pytest.raises(ValueError, match="no probabilities"):
         train(images, LabelSet.from_bought(range(20), labels))
-    with pytest.raises(ValueError, match="20 images are fewer than one batch of 30"):
-        train(images, unsure(labels, 0.9))
     nothing_bought = LabelSet(**(unsure(labels, 0.9).arrays() | {"bought": np.zeros(20, bool)}))
     with pytest.raises(ValueError, match="no bought labels"):
         train(images, nothing_bought)
+    with pytest.raises(CannotTrainError, match="no labels"):
+        train(images, LabelSet.from_bought([], []))
 
 
 def test_a_generation_corrects_soft_labels_that_are_wrong() -> None:

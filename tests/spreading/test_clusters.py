@@ -79,3 +79,14 @@ def test_percentile_0_keeps_the_nearest_and_100_keeps_all() -> None:
     own_least = distances[rows][assignments]
     np.testing.assert_array_equal(nearest, distances == own_least)
     assert within_percentile(assignments, distances, 100).all()
+
+
+def test_a_cluster_without_a_label_takes_none_from_elsewhere() -> None:
+    assignments = np.array([0, 0, 2, 2, 3], np.int32)  # no image is in cluster 1, which needs no label
+    with pytest.raises(ValueError, match="cluster 2 has 0 bought labels, not 1"):
+        propagate(label_set([0, 4], [7, 4]), assignments)
+    with pytest.raises(ValueError, match="cluster 2 has 0 bought labels, not 1"):
+        propagate(label_set([0, 2, 4], [7, 4, 1], bought=[True, False, True]), assignments)
+    with pytest.raises(ValueError, match="cluster 0 has 2 bought labels, not 1"):
+        propagate(label_set([0, 1, 2, 4], [7, 4, 1, 1]), assignments)
+    assert propagate(label_set([0, 2, 4], [7, 4, 1]), assignments).labels.tolist() == [7, 7, 4, 4, 1]

@@ -27,3 +27,31 @@ def test_an_image_joined_to_none_keeps_what_it_has() -> None:
     found = spread_over_graph(start, alone.tocsr(), 0.5)
     np.testing.assert_allclose(found[2], start[2], rtol=1e-5)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1, 1.5, np.nan])
+def test_a_weight_outside_its_range_is_refused(weight: float) -> None:
+    joined = neighbour_graph(np.array([[1], [0]], np.int32))
+    with pytest.raises(ValueError, match=r"neighbour_weight: .* is not between 0 and below 1"):
+        spread_over_graph(np.eye(2, dtype=np.float32), joined, weight)
+
+
+@pytest.mark.parametrize("row", [[0, 0], [1.5, -0.5], [np.nan, 1], [np.inf, 1]])
+@pytest.mark.parametrize("weight", [0, 0.5])
+def test_a_row_that_is_no_probability_is_refused(row: list[float], weight: float) -> None:
+    joined = neighbour_graph(np.array([[1], [0]], np.int32))
+    with pytest.raises(ValueError, match="probabilities: row 1 is not 0 or more with a sum above 0"):
+        spread_over_graph(np.array([[1, 0], row], np.float32), joined, weight)
+
+
+def test_a_graph_of_other_images_is_refused() -> None:
+    joined = neighbour_graph(np.array([[1], [0]], np.int32))
+    with pytest.raises(ValueError, match=r"graph: shape \(2, 2\), and 3 rows"):
+        spread_over_graph(np.eye(3, dtype=np.float32), joined, 0.5)
+
+
+@pytest.mark.parametrize("weight", [1e-30, 0.999])
+def test_weights_near_the_ends_leave_no_gap(weight: float) -> None:
+    joined = neighbour_graph(np.array([[1], [0]], np.int32))
+    spread = spread_over_graph(np.eye(2, dtype=np.float32), joined, weight)
+    np.testing.assert_allclose(spread.sum(axis=1), 1, rtol=1e-5)

@@ -53,6 +53,16 @@ def test_one_class_alone_leaves_no_gap(count: int) -> None:
     assert (probabilities.argmax(axis=1) == 0).all()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_fewer_labels_than_folds_are_not_smoothed(count: int) -> None:
+    _, truth = two_moons()
+    rows = np.array([0, 150, 40, 290])[:count]
+    probabilities, weight = soft(rows, truth[rows], gamma=1.0)
+    assert weight == 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(probabilities[rows], np.eye(2)[truth[rows]])
+
+
 def test_the_classifier_of_the_caller_is_left_alone() -> None:
     features, truth = two_moons()
     classifier = KernelRidgeClassifier(classes=range(2))

@@ -1,0 +1,130 @@
+"""The training stages without DVC: what they refuse to train, and who votes in an ensemble."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+from sklearn.pipeline import make_pipeline
+from synthetic import BARS as SHAPE
+from synthetic import bars
+
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.label_set import CannotTrainError, LabelSet
+from stages import ensemble, files, label_sets, params, train_lr, train_lr_distances, train_nn, train_ridge
+
+IMAGES, LABELS = bars(90)
+ROWS = np.arange(0, 90, 3)
+
+
+@pytest.fixture
+def settings() -> params.Params:
+    """Those of params.yaml, for three classes of small images, and a student that is soon trained."""
+    given = params.load(PROJECT / "params.yaml")
+    quick = given.network.student.model_copy(update={"generations": 1})
+    return given.model_copy(
+        update={
+            "data": given.data.model_copy(update={"image_shape": list(SHAPE), "classes": ["up", "level", "none"]}),
+            "network": given.network.model_copy(update={"student": quick, "batch_size": 30}),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "least"),
+    [
+        (train_lr.train, 2),
+        (train_lr_distances.train, 2),
+        (train_ridge.train, 1),
+        (train_nn.train, 2),
+        (ensemble.train, 1),
+    ],
+    ids=["lr", "lr_distances", "ridge", "nn", "ensemble"],
+)
+def test_what_cannot_be_trained_is_named(train: Callable[..., Any], least: int, settings: params.Params) -> None:
+    with pytest.raises(CannotTrainError, match="no labels"):
+        train(settings, "random", LabelSet.from_bought([], []), IMAGES)
+    if least > 1:
+        with pytest.raises(CannotTrainError, match="one class only: 1 image of class 2|1 label is too few"):
+            train(settings, "random", LabelSet.from_bought([5], [2]), IMAGES)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_kernel_ridge_regression_is_trained_on_any_label(count: int, settings: params.Params) -> None:
+    bought = LabelSet.from_bought(np.arange(count), np.full(count, 2))
+    probabilities = train_ridge.train(settings, "random", bought, IMAGES).predict_proba(IMAGES)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+class Answers:
+    """A student that is always right about what it has seen, or always wrong."""
+
+    def __init__(self, right: bool) -> None:
+        self.right, self.classes_, self.network = right, np.arange(3), None
+
+    def predict_proba(self, X: Any) -> Any:
+        places = [int(np.flatnonzero((image == IMAGES).all(axis=1))[0]) for image in X]
+        return np.eye(3, dtype=np.float32)[(LABELS[places] + (not self.right)) % 3]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], dict[str, Any]]]:
+    """The files that the ensemble reads: teacher, features, neighbours, bought labels."""
+    monkeypatch.chdir(tmp_path)
+    features = (IMAGES / 2000).astype(np.float32)
+    label_sets.save("active", LabelSet.from_bought(ROWS, LABELS[ROWS]))
+    files.save_array("data/features/train_hog.npy", features)
+    files.save_array("data/features/neighbours.npy", nearest_neighbours(features))
+    teacher = make_pipeline(KernelRidgeClassifier(gamma=1e-6, classes=range(3))).fit(IMAGES[ROWS], LABELS[ROWS])
+
+    def members(right: bool) -> dict[str, Any]:
+        return {"ridge": teacher, "student": Answers(right), "ridge_on_student": Answers(right)}
+
+    yield members
+
+
+def soft() -> LabelSet:
+    probabilities = np.full((90, 3), 0.1, np.float32)
+    probabilities[np.arange(90), LABELS] = 0.8
+    return LabelSet(np.arange(90), LABELS, np.isin(np.arange(90), ROWS), probabilities)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_with_many_images_a_student_that_is_worse_on_labels_it_has_seen_does_not_vote(
+    right: bool, stored: Callable[[bool], dict[str, Any]], settings: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewlabels.networks import student
+
+    monkeypatch.setattr(student, "LEAST_STEPS", 1)
+    members = stored(right)
+    assert ensemble._voters(settings, soft(), IMAGES, members) == (list(members) if right else ["ridge"])
+
+
+def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
+    stored: Callable[[bool], dict[str, Any]], settings: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fewlabels.networks import held_out, student
+
+    monkeypatch.setattr(student, "LEAST_STEPS", 5)
+    asked = []
+
+    def predicted(images: Any, bought: LabelSet, *rest: Any, **more: Any) -> dict[str, Any]:
+        asked.append(bought)
+        certain = np.eye(3, dtype=np.float32)
+        return {name: certain[(bought.labels + (name == "ridge")) % 3] for name in held_out.MEMBERS}
+
+    monkeypatch.setattr(held_out, "cross_validated", predicted)
+    assert ensemble._voters(settings, soft(), IMAGES, stored(False)) == ["student", "ridge_on_student"]
+    np.testing.assert_array_equal(asked[0].rows, ROWS)
+
+
+def test_one_label_tells_nothing(stored: Callable[[bool], dict[str, Any]], settings: params.Params) -> None:
+    members = stored(False)
+    label_sets.save("active", LabelSet.from_bought([0], [0]))
+    assert ensemble._voters(settings, soft(), IMAGES, members) == list(members)
