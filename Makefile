@@ -1,9 +1,11 @@
-# Each target sets itself up: the first one on a fresh machine makes .venv from requirements.lock.
+# Each target sets itself up: the first one on a fresh machine makes .venv from requirements.lock. For another Python
+# beside it: make fast PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
-ENVIRONMENT := .venv/.complete
+VENV ?= .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: help repro sweep report test mutants bench peers lint lock clean
+.PHONY: help repro sweep report test fast mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -20,6 +22,9 @@ report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metr
 
 test: lint  ## Run ruff, mypy and the tests
 	pytest
+
+fast: lint  ## Run ruff, mypy and the tests that do not run DVC
+	pytest -m "not slow"
 
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
@@ -49,11 +54,11 @@ lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirem
 	uv pip compile pyproject.toml --extra peers --universal --python-version 3.11 --constraint requirements.lock \
 		--generate-hashes --no-emit-index-url --upgrade --quiet --output-file requirements-peers.lock
 
-clean:  ## Remove the environment (the data stays in DVC's cache)
-	rm -rf .venv
+clean:  ## Remove the environments (the data stays in DVC's cache)
+	rm -rf .venv .venv-*
 
 $(ENVIRONMENT): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
-	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

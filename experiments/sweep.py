@@ -8,16 +8,19 @@ After a new commit all settings run again; stages that it did not change come fr
 import argparse
 import hashlib
 import json
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ruamel.yaml import YAML
 from sklearn.model_selection import ParameterGrid
 from tqdm import tqdm
 
-from stages import params
+from stages import command, params
 
 SWEEPS = Path("experiments/sweeps.yaml")
 
@@ -27,21 +30,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sweeps)
     name = parser.parse_args().name
-    runs = settings(sweeps[name])
+    command.require_git()
+    if not str(command.ROOT).isascii():
+        sys.exit(f"{command.ROOT}: DVC runs a sweep only where the path is ASCII: clone the repository elsewhere")
+    params.load()
+    try:
+        runs = settings(sweeps[name])
+    except (TypeError, ValueError) as error:  # scikit-learn's, which name the parameter
+        raise SystemExit(f"{SWEEPS}: {name}: {error}") from None
     for setting in runs:
         check(setting)
-    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True)
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], check=False, stdout=subprocess.PIPE, text=True)
+    if listed.returncode:
+        sys.exit(listed.returncode)  # DVC has said why
     done = listed.stdout.split()
     todo = [setting for setting in runs if experiment(setting) not in done]
     print(f"{name}: {len(runs)} settings, {len(runs) - len(todo)} done before", flush=True)
     failed = []
-    for setting in tqdm(todo, desc=name, unit="setting", disable=None):
-        print(f"{experiment(setting)}: {' '.join(overrides(setting))}", flush=True)
-        command = ["dvc", "exp", "run", "--temp", "--name", experiment(setting)]
-        if subprocess.run([*command, *(f"--set-param={one}" for one in overrides(setting))], check=False).returncode:
-            failed.append(setting)
+    try:
+        for setting in tqdm(todo, desc=name, unit="setting", disable=None):
+            print(f"{experiment(setting)}: {' '.join(overrides(setting))}", flush=True)
+            if _run(setting):
+                failed.append(setting)
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; what is done is kept: `make sweep NAME={name}` runs the rest")
     if failed:
         sys.exit("\n".join(f"failed: {' '.join(overrides(setting))}" for setting in failed))
+
+
+def _run(setting: dict[str, Any]) -> int:
+    """Run one experiment and return its exit code; after Ctrl-C, end its stage first and let DVC tidy up.
+
+    DVC has a session of its own: else Ctrl-C would reach the stage as well, and Python end it with a traceback.
+    """
+    changes = (f"--set-param={one}" for one in overrides(setting))
+    dvc = ["dvc", "exp", "run", "--temp", "--name", experiment(setting), *changes]
+    with subprocess.Popen(dvc, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)  # DVC ignores it while a stage runs, and Python before DVC has begun
+                with suppress(psutil.NoSuchProcess, subprocess.TimeoutExpired):
+                    for stage in psutil.Process(process.pid).children(recursive=True):
+                        stage.terminate()
+                    process.wait(timeout=5)
+            raise
 
 
 def settings(grids: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
@@ -88,4 +122,5 @@ def _yaml(path: Path) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -7,7 +7,7 @@ import numpy as np
 from fewlabels.arrays import first_occurrences
 from fewlabels.features.hog import HOG
 from fewlabels.features.neighbours import nearest_neighbours
-from stages import files, params
+from stages import command, files, params
 
 FEATURES = Path("data/features")
 
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

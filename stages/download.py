@@ -16,6 +16,8 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -25,8 +27,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
-from stages import idx, params
-from stages.files import atomic_write
+from stages import command, idx, params
+from stages.files import atomic_write, written
 
 RAW = Path("data/raw")
 
@@ -58,6 +60,8 @@ READ_SECONDS = 20.0
 LIMIT_SECONDS = 300.0
 
 BLOCK = 1 << 16
+SHOWN = 4
+"""Files that a message lists."""
 
 Streams = Generator[tuple[str, io.BufferedIOBase], None, None]
 
@@ -105,7 +109,7 @@ def _take(source: Path | str, missing: dict[str, Path], verify: bool) -> None:
     """Write what is missing. Files that prove good before the source fails are kept, and missing no more."""
     with closing(_streams(source, list(missing))) as streams:
         for name, stream in streams:
-            with missing[name].open("wb") as file:
+            with written(RAW / name), missing[name].open("wb") as file:
                 for block in _checked(name, stream, FASHION_MNIST[name] if verify else None):
                     file.write(block)
             del missing[name]
@@ -159,8 +163,34 @@ def _streams(source: Path | str, names: list[str]) -> Streams:
 def _folder(folder: Path, names: list[str]) -> Streams:
     for name in names:
         plain, packed = folder / name, folder / f"{name}.gz"
-        with _in_one_line(name), gzip.open(packed) if packed.is_file() else plain.open("rb") as file:
-            yield name, file
+        if not packed.is_file() and not plain.is_file():
+            raise SourceError(f"{name} is not there, as it is or with .gz; {_found(name, folder)}")
+        with ExitStack() as opened:
+            with _in_one_line(name):
+                file = opened.enter_context((packed if packed.is_file() else plain).open("rb"))
+            yield name, opened.enter_context(_unpacked(name, file)) if packed.is_file() else file
+
+
+def _found(name: str, folder: Path) -> str:
+    """Say what is in a folder, or one below it, in place of a file: first what has nearly the same name."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    files = {str(path.relative_to(folder)): path.name for path in chain(folder.glob("*"), folder.glob("*/*"))}
+    files = {path: own for path, own in sorted(files.items()) if (folder / path).is_file()}
+    if not files:
+        return "no file is in this folder, or one level below"
+    near = get_close_matches(name, files.values(), n=1, cutoff=0.8)
+    shown = [path for path, own in files.items() if own in near][:1] or list(files)[:SHOWN]
+    more = f" and {len(files) - len(shown)} more" if len(files) > len(shown) else ""
+    return f"found: {', '.join(shown)}{more}"
+
+
+def _unpacked(name: str, file: io.BufferedReader) -> gzip.GzipFile:
+    with _in_one_line(name):
+        start = file.peek(BLOCK)
+    if start[:2] != idx.GZIP:
+        raise SourceError(f"{name}.gz {idx.start_of(start)}, which is not gzip")
+    return gzip.open(file)
 
 
 def _website(url: str, names: list[str]) -> Streams:
@@ -191,7 +221,7 @@ def _website(url: str, names: list[str]) -> Streams:
                 total = response.raw.length_remaining
                 with (
                     tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False, disable=None) as bar,
-                    gzip.open(io.BufferedReader(_Body(response.raw, bar.update))) as file,
+                    _unpacked(name, io.BufferedReader(_Body(response.raw, bar.update))) as file,
                 ):
                     yield name, file
 
@@ -264,4 +294,4 @@ def _below(error: BaseException) -> BaseException | None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

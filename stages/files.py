@@ -5,10 +5,10 @@ So no file is ever half-written, and a file that DVC links to its cache is repla
 
 import csv
 import json
-import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,42 @@ from numpy.typing import NDArray
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a path to write to; it is renamed to `path` if the block succeeds, and removed if it raises."""
+    """Yield a path to write to; it is renamed to `path` if the block succeeds, and removed if it raises.
+
+    Raises
+    ------
+    SystemExit
+        With one line that names the file, if the operating system refuses it: a full disk, a folder for reading only.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
     try:
-        yield partial
-        partial.replace(path)
+        with written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written cannot always be removed
+            partial.unlink()
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[None]:
+    """End the program with one line where the operating system refuses to write a file.
+
+    Raises
+    ------
+    SystemExit
+        It names `path`, or the other file that the error is about.
+    """
+    path = Path(path)
+    try:
+        yield
+    except OSError as error:
+        other = error.filename and Path(error.filename).name != f".partial-{path.name}"
+        # numpy counts what it wrote, and says no more.
+        reason = error.strerror or f"not written whole, is the disk full? {error}"
+        raise SystemExit(f"{error.filename if other else path}: {reason}") from None
 
 
 def save_array(path: str | Path, values: NDArray[Any]) -> None:
@@ -88,5 +115,16 @@ def record_cost(path: str | Path) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of KiB, on Linux
-    save_json(path, {"seconds": round(seconds, 2), "peak_memory_gib": round(peak, 3)})
+    save_json(path, {"seconds": round(seconds, 2), "peak_memory_gib": round(peak_memory_gib(), 3)})
+
+
+def peak_memory_gib() -> float:
+    """Return the peak memory of this process so far, in GiB."""
+    if sys.platform == "win32":
+        import psutil  # on other systems it does not know the peak
+
+        return float(psutil.Process().memory_info().peak_wset) / 2**30
+    import resource  # Windows has none
+
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import files, idx, params
+from stages import command, files, idx, params
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
 
@@ -40,4 +40,4 @@ def _parsed(path: Path) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNSIGNED_BYTES = 0x08
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+"""What files of other formats start with."""
 
 
 def parse(data: bytes) -> NDArray[np.uint8]:
@@ -50,11 +52,31 @@ def declared_shape(data: bytes) -> tuple[int, ...]:
         If the magic number is wrong or the header is cut short.
     """
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTES or data[3] == 0:
-        raise ValueError(f"starts with {data[:4].hex(' ') or 'nothing'}, which is not an IDX file of unsigned bytes")
+        raise ValueError(f"{start_of(data)}, which is not an IDX file of unsigned bytes")
     dimensions = data[3]
     if len(data) < header_length(dimensions):
         raise ValueError(f"ends after {len(data)} bytes, within its header")
     return tuple(int(length) for length in np.frombuffer(data, ">u4", count=dimensions, offset=4))
+
+
+def start_of(data: bytes) -> str:
+    """Say what a file starts with, in the words of a person who looks at it.
+
+    Examples
+    --------
+    >>> start_of(b"<!DOCTYPE html><html>")
+    "is a web page, which starts with '<!DOCTYPE html>'"
+    >>> start_of(bytes([0, 0, 8, 3]))
+    'starts with 00 00 08 03'
+    """
+    if data.lstrip()[:1] == b"<":
+        text = " ".join(data.lstrip()[:30].decode("utf-8", "replace").split())
+        return f"is a web page, which starts with {text.partition('>')[0] + '>'!r}"
+    if data[:2] == GZIP:
+        return "is compressed by gzip"
+    if data[:4] == ZIP:
+        return "is a zip archive"
+    return f"starts with {data[:4].hex(' ')}" if data else "is empty"
 
 
 def header_length(dimensions: int) -> int:
@@ -82,10 +104,16 @@ def check_labels(labels: NDArray[np.uint8], count: int, n_classes: int) -> None:
     Raises
     ------
     ValueError
-        If `labels` is not of shape (count,), or one of them is not below `n_classes`; the row is named.
+        If `labels` is not of shape (count,), or one of them is not below `n_classes`; the row is named, and the
+        labels that there are.
     """
     if labels.ndim != 1 or len(labels) != count:
         raise ValueError(f"holds {' x '.join(map(str, labels.shape))} labels for {count} images")
     if labels.max() >= n_classes:
         row = int(np.argmax(labels >= n_classes))
-        raise ValueError(f"row {row}: label {labels[row]} is not between 0 and {n_classes - 1}")
+        found = np.unique(labels)
+        few = f"{', '.join(map(str, found[:10]))}{', …' if len(found) > 10 else ''}"
+        raise ValueError(
+            f"row {row}: label {labels[row]} is not between 0 and {n_classes - 1}, one for each of data.classes; "
+            f"the {len(found)} labels found are {few}"
+        )

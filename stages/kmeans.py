@@ -7,11 +7,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
-from stages import files, params
+from stages import command, files, params
 
 CLUSTERS = Path("data/clusters")
 
 
+@files.record_cost("data/costs/kmeans.json")
 def main() -> None:
     settings = params.load()
     images = files.load_array("data/flat/train_images.npy")
@@ -31,5 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with files.record_cost("data/costs/kmeans.json"):
-        main()
+    command.run(main)

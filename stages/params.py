@@ -80,6 +80,13 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
+def _class_names(names: list[str]) -> list[str]:
+    for name in names:
+        if not name or name != name.strip():
+            raise ValueError(f"{name!r} is {'empty' if not name.strip() else 'a name with blanks at an end'}")
+    return _distinct(names)
+
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -126,7 +133,7 @@ class Data(_Strict):
     directory: str | None
     verify: bool
     image_shape: Annotated[list[Annotated[int, Field(ge=8, le=1024)]], Field(min_length=2, max_length=2)]
-    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_distinct)]
+    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_class_names)]
 
 
 class ClusterMargin(_Strict):
@@ -196,6 +203,8 @@ _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {
     "value_error": lambda error: str(error["ctx"]["error"]),
     "missing": lambda error: "is missing",
     "extra_forbidden": lambda error: "is not a known parameter",
+    # YAML reads an unquoted null, true, 1e3 or 2024-01-01 as something else than text.
+    "string_type": lambda error: f"{error['input']!r} is not text: put it in quotes",
     "literal_error": lambda error: f"{error['input']!r} is not {error['ctx']['expected']}",
 }
 

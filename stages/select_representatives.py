@@ -16,7 +16,7 @@ from fewlabels.choosing.representatives import nearest_members
 from fewlabels.choosing.rounds import round_sizes, simulate
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.copies import label_copies
-from stages import files, label_sets, params, ridge
+from stages import command, files, label_sets, params, ridge
 
 FLAT, FEATURES, CLUSTERS = Path("data/flat"), Path("data/features"), Path("data/clusters")
 
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -39,6 +39,13 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow whatever runs DVC: the tests that ask for a copy of the project."""
+    for item in items:
+        if "new_repository" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
 class Repository:
     """A git and DVC repository that is the project in small."""
 

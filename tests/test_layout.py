@@ -103,7 +103,7 @@ def test_every_package_is_installed() -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    shared = {"files", "idx", "label_sets", "params", "registry", "ridge", "trainer"}
+    shared = {"command", "files", "idx", "label_sets", "params", "registry", "ridge", "trainer"}
     for path in (PROJECT / "stages").glob("*.py"):
         own = {name.split(".")[1] for name in imported(path) if name.startswith("stages.")}
         assert own <= shared, path
@@ -121,3 +121,12 @@ def test_every_public_function_and_class_has_an_example(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             compiled = any(ast.unparse(one) == "compiled" for one in node.decorator_list)
             assert compiled or ">>> " in str(ast.get_docstring(node)), node.name
+
+
+def test_every_python_that_is_allowed_is_named_and_tested() -> None:
+    """In README.md, and in .ci/run, which runs the fast tests on each that it finds."""
+    first, end = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", SETUP["project"]["requires-python"]).groups())
+    assert f"With Python 3.{first} to 3.{end - 1}" in (PROJECT / "README.md").read_text(encoding="utf-8")
+    versions = " ".join(f"3.{minor}" for minor in range(first, end))
+    assert f"for version in {versions}; do" in (PROJECT / ".ci/run").read_text(encoding="utf-8")
+    assert SETUP["tool"]["ruff"]["target-version"] == f"py3{first}"

@@ -76,5 +76,5 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         ndarray of float32, shape (n, n_components)
         """
         check_is_fitted(self)
-        reduced: Floats = (np.asarray(X, np.float32) - self.mean_) @ self.components_
+        reduced: Floats = np.matmul(np.asarray(X, np.float32) - self.mean_, self.components_)
         return reduced

@@ -1,12 +1,19 @@
 """Sweeps: which settings they have, and that DVC runs each once, whatever happens in between."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Repository
+from conftest import PROJECT, Repository
 
 from experiments import sweep
+from stages import command
 from stages.registry import CLASSIFIERS
 
 GRIDS = [{"clusters": [5, 6], "percentile": [20, 30]}, {"clusters": [6], "percentile": [30]}, {"label_sets.nn": [[]]}]
@@ -48,11 +55,103 @@ def test_the_sweeps_of_the_project_hold() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"percentile": 130}, "percentile: 130: should be less"), ({"data.colour": 1}, "data.colour: is not a known")],
+    [
+        ({"label_sets.lr": "all"}, "label_sets.lr: 'all': should be a valid list"),
+        ({"percentile": 130}, "percentile: 130: should be less"),
+        ({"data.colour": 1}, "data.colour: is not a known"),
+    ],
 )
 def test_a_bad_setting_is_refused(setting: dict[str, object], message: str) -> None:
     with pytest.raises(SystemExit, match=f"experiments/sweeps.yaml: {message}"):
         sweep.check(setting)
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "values", "message"),
+    [
+        ({"test": [{"label_sets.lr": "all"}]}, {}, "experiments/sweeps.yaml: test: .*label_sets.lr"),
+        (
+            {"test": [{"clusters": [5]}]},
+            {"label_sets.lr": "all"},
+            "params.yaml: label_sets.lr: 'all': should be a valid list",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_one_line_before_any_run(
+    sweeps: object, values: dict[str, object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied(tmp_path, "folder", sweeps))
+    Repository(Path.cwd()).configure(values)
+    monkeypatch.setattr(command, "ROOT", Path.cwd())
+    monkeypatch.setattr("sys.argv", ["sweep", "test"])
+    with pytest.raises(SystemExit, match=message) as end:
+        sweep.main()
+    assert "\n" not in str(end.value.code)
+
+
+def copied(folder: Path, name: str, sweeps: object) -> Path:
+    """A folder with the files that a sweep reads, and something by the name of .git."""
+    for part in ("experiments", ".git"):
+        (folder / name / part).mkdir(parents=True)
+    shutil.copy(PROJECT / "params.yaml", folder / name)
+    (folder / name / sweep.SWEEPS).write_text(json.dumps(sweeps), encoding="utf-8")
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("name", "git", "message"),
+    [
+        ("été", True, "été: DVC runs a sweep only where the path is ASCII: clone the repository elsewhere"),
+        ("zip", False, "zip is not a git repository, which DVC needs: `git init"),
+    ],
+)
+def test_a_folder_where_dvc_cannot_run_a_sweep_is_one_line(
+    name: str, git: bool, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied(tmp_path, name, {"test": [{"clusters": [5]}]}))
+    if not git:
+        Path(".git").rmdir()
+    monkeypatch.setattr(command, "ROOT", Path.cwd())
+    monkeypatch.setattr("sys.argv", ["sweep", "test"])
+    with pytest.raises(SystemExit) as end:
+        sweep.main()
+    assert message in str(end.value.code)
+    assert "\n" not in str(end.value.code)
+
+
+def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
+    """With a `dvc` that starts a stage, and tidies up after that has ended; only the sweep gets the signal."""
+    root = copied(tmp_path, "root", {"test": [{"clusters": [5, 6]}]})
+    shutil.copytree(PROJECT / "stages", root / "stages")
+    shutil.copy(PROJECT / "experiments/sweep.py", root / "experiments")
+    (tmp_path / "bin").mkdir()
+    dvc = tmp_path / "bin/dvc"
+    dvc.write_text(FAKE_DVC.format(python=sys.executable), encoding="utf-8")
+    dvc.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.sweep", "test"],
+        cwd=root,
+        env=os.environ | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    said = [next(process.stdout) for _ in range(3)]
+    assert said[-1] == "stage\n"
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=30)[0].splitlines()
+    assert rest == ["tidied", "stopped; what is done is kept: `make sweep NAME=test` runs the rest"]
+    assert process.returncode == 1
+
+
+FAKE_DVC = """#!{python}
+import signal, subprocess, sys
+if "list" not in sys.argv:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    subprocess.run([sys.executable, "-c", "import time; print('stage', flush=True); time.sleep(60)"])
+    print("tidied", flush=True)
+"""
 
 
 def test_a_sweep_goes_on_after_a_failure(repository: Repository) -> None:

@@ -1,11 +1,16 @@
 """Files are whole or not there, never written through a link, and the same bytes for the same content."""
 
+import csv
+import errno
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stages import files
@@ -45,8 +50,70 @@ def test_an_exception_leaves_the_file_that_was_there(tmp_path: Path) -> None:
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), files.atomic_write(tmp_path / "report.txt"):
+    with pytest.raises(SystemExit, match=r"report\.txt: No such file"), files.atomic_write(tmp_path / "report.txt"):
         pass
+    assert names(tmp_path) == []
+
+
+SAVES = {
+    "array": lambda path: files.save_array(path, np.arange(100_000)),
+    "arrays": lambda path: files.save_arrays(path, {"rows": np.random.default_rng(0).integers(0, 99, 100_000)}),
+    "object": lambda path: files.save_object(path, np.arange(100_000)),
+    "json": lambda path: files.save_json(path, list(range(20_000))),
+    "table": lambda path: files.save_table(path, [{"step": step} for step in range(20_000)]),
+}
+
+
+@pytest.fixture
+def little_space() -> Iterator[None]:
+    """No file may grow beyond 8 KiB, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("little_space")
+@pytest.mark.parametrize("kind", SAVES)
+def test_a_full_disk_is_one_line_with_the_file_and_leaves_the_old_one(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        SAVES[kind](path)
+    message = str(end.value.code)
+    assert message.startswith(f"{path}: ")
+    assert message.endswith("File too large") or "is the disk full?" in message
+    assert "\n" not in message
+    assert path.read_text(encoding="utf-8") == "old"
+    assert names(tmp_path) == ["output"]
+
+
+def test_a_folder_for_reading_only_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system for reading only refuses even to remove what is not there."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for method in ("open", "unlink"):
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(SystemExit) as end:
+        files.save_array(tmp_path / "array.npy", ARRAYS["rows"])
+    assert end.value.code == f"{tmp_path / 'array.npy'}: Read-only file system"
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"data: (File exists|Not a directory)$"):
+        files.save_json(tmp_path / "data" / "metrics.json", {})
+
+
+def test_another_file_that_fails_meanwhile_is_named_itself(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SystemExit, match=r"missing\.csv: No such file"),
+        files.atomic_write(tmp_path / "page") as partial,
+    ):
+        partial.write_text((tmp_path / "missing.csv").read_text(encoding="utf-8"), encoding="utf-8")
     assert names(tmp_path) == []
 
 
@@ -135,6 +202,22 @@ def test_a_cost_is_what_the_block_took(tmp_path: Path) -> None:
     assert held.nbytes / 2**30 < cost["peak_memory_gib"] < 64
 
 
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 2**10), ("darwin", 1)])
+def test_peak_memory_has_the_unit_of_each_system(platform: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _: SimpleNamespace(ru_maxrss=3 * 2**30 // unit))
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setitem(sys.modules, "resource", usage)
+    assert files.peak_memory_gib() == 3
+
+
+def test_peak_memory_on_windows_which_has_no_module_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=3 * 2**30))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: process))
+    assert files.peak_memory_gib() == 3
+
+
 def test_what_failed_has_no_cost(tmp_path: Path) -> None:
     with pytest.raises(SystemExit), files.record_cost(tmp_path / "cost.json"):
         raise SystemExit("a bad value")
@@ -144,3 +227,16 @@ def test_what_failed_has_no_cost(tmp_path: Path) -> None:
 def test_a_table_has_the_keys_as_its_heading(tmp_path: Path) -> None:
     files.save_table(tmp_path / "table.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
     assert (tmp_path / "table.csv").read_bytes() == b"step,loss\n1,0.5\n2,0.25\n"
+
+
+NAMES = ["null", "nan", "NA", "no", "1e3", "007", "true", "a, b", 'the "best"', "été", "None"]
+"""Class names that a reader of CSV may take for something else."""
+
+
+def test_every_name_survives_a_table(tmp_path: Path) -> None:
+    """Read as text, which pandas does only if it is told so."""
+    files.save_table(tmp_path / "table.csv", [{"actual": name} for name in NAMES])
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["actual"] for row in csv.DictReader(file)] == NAMES
+    table = pd.read_csv(tmp_path / "table.csv", dtype=str, keep_default_na=False)
+    assert table["actual"].tolist() == NAMES

@@ -41,9 +41,14 @@ GOOD = idx_file(some_bytes(3, 4, 5))
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "starts with nothing, which is not an IDX file of unsigned bytes"),
+        (b"", "is empty, which is not an IDX file of unsigned bytes"),
         (GOOD[:3], "starts with 00 00 08, which is not an IDX file of unsigned bytes"),
-        (b"\x1f\x8b\x08\x00" + GOOD, "starts with 1f 8b 08 00, which is not an IDX file of unsigned bytes"),
+        (b"\x1f\x8b\x08\x00" + GOOD, "is compressed by gzip, which is not an IDX file of unsigned bytes"),
+        (b"PK\x03\x04" + GOOD, "is a zip archive, which is not an IDX file of unsigned bytes"),
+        (
+            b"\n<html lang='en'>\n<p>Log in</p>",
+            "is a web page, which starts with \"<html lang='en'>\", which is not an IDX file of unsigned bytes",
+        ),
         (b"\x01" + GOOD[1:], "starts with 01 00 08 03, which is not an IDX file of unsigned bytes"),
         (b"\0\x01" + GOOD[2:], "starts with 00 01 08 03, which is not an IDX file of unsigned bytes"),
         (b"\0\0\x09" + GOOD[3:], "starts with 00 00 09 03, which is not an IDX file of unsigned bytes"),
@@ -64,6 +69,11 @@ def test_a_malformed_file_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError) as refusal:
         idx.parse(data)
     assert str(refusal.value) == message
+
+
+def test_many_labels_are_not_all_listed() -> None:
+    with pytest.raises(ValueError, match=r"the 26 labels found are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …$"):
+        idx.check_labels(np.arange(26, dtype=np.uint8), 26, 10)
 
 
 def test_images_of_the_right_shape_pass() -> None:
@@ -92,7 +102,14 @@ def test_labels_of_every_class_pass() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 1, 3, 0, 200], "row 2: label 3 is not between 0 and 2"),
+        (
+            [0, 1, 3, 0, 200],
+            "row 2: label 3 is not between 0 and 2, one for each of data.classes; the 4 labels found are 0, 1, 3, 200",
+        ),
+        (
+            [2, 1, 3, 1, 1],
+            "row 2: label 3 is not between 0 and 2, one for each of data.classes; the 3 labels found are 1, 2, 3",
+        ),
         ([0, 1, 2, 0], "holds 4 labels for 5 images"),
         ([[0], [1], [2], [0], [1]], "holds 5 x 1 labels for 5 images"),
     ],
@@ -165,7 +182,11 @@ def test_flatten_names_the_file_that_is_missing(name: str) -> None:
 def test_flatten_names_the_row_with_a_label_out_of_range(name: str, project: dict[str, NDArray[np.uint8]]) -> None:
     project[name][2] = 3
     raw(name, idx_file(project[name]))
-    assert fails() == f"data/raw/{name}: row 2: label 3 is not between 0 and 2"
+    found = ", ".join(map(str, np.unique(project[name])))
+    assert fails() == (
+        f"data/raw/{name}: row 2: label 3 is not between 0 and 2, one for each of data.classes; "
+        f"the {len(np.unique(project[name]))} labels found are {found}"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES[1::2])

@@ -5,6 +5,7 @@ import copy
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ def test_every_stage_refuses_a_bad_value_before_it_computes(stage: str, monkeypa
 
 def test_the_refusal_is_one_line_on_stderr_and_exit_code_1() -> None:
     write({"percentile": 130})
+    shutil.copytree(ROOT / "stages", "stages", ignore=shutil.ignore_patterns("__pycache__"))  # runs where it lies
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "stages.train_nn", "all"]
     stage = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -197,13 +199,17 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.student.generations", 0, "0: should be greater than or equal to 1"),
         ("kernel_ridge.gamma", 0, "0: should be greater than 0"),
         ("kernel_ridge.alpha", -1.0, "-1.0: should be greater than 0"),
-        ("data.directory", 5, "5: should be a valid string"),
+        ("data.directory", 5, "5 is not text: put it in quotes"),
         ("data.verify", "no", "'no': should be a valid boolean"),
         ("data.verify", 1, "1: should be a valid boolean"),
         ("data.image_shape", [28], "[28]: List should have at least 2 items after validation, not 1"),
         ("data.image_shape", [28] * 3, "[28, 28, 28]: List should have at most 2 items after validation, not 3"),
         ("data.classes", ["cat"], "['cat']: List should have at least 2 items after validation, not 1"),
         ("data.classes", ["cat", "dog", "cat"], "'cat' is listed twice"),
+        ("data.classes", ["cat", ""], "'' is empty"),
+        ("data.classes", [" ", "cat"], "' ' is empty"),
+        ("data.classes", ["cat", "dog "], "'dog ' is a name with blanks at an end"),
+        ("data.classes", ["\tcat", "dog"], "'\\tcat' is a name with blanks at an end"),
         ("logistic_regression.C", 0, "0: should be greater than 0"),
         ("logistic_regression.C", float("nan"), "nan: should be a finite number"),
         ("logistic_regression.distances_C", -0.1, "-0.1: should be greater than 0"),
@@ -294,6 +300,19 @@ def test_the_outermost_good_values_are_taken(key: str, value: Any) -> None:
 
 
 # ---- the file
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("null", "None"), ("~", "None"), ("1e3", "1000.0"), ("true", "True"), ("7", "7")]
+)
+def test_a_class_name_that_yaml_reads_as_something_else_wants_quotes(name: str, read: str) -> None:
+    lines = [f"  classes: [cat, {quoted}]" for quoted in (name, f"'{name}'")]
+    for line in lines:
+        Path("params.yaml").write_text(re.sub("^  classes: .*", line, TEXT, flags=re.MULTILINE), encoding="utf-8")
+        if "'" in line:
+            assert params.load().data.classes == ["cat", name]
+        else:
+            assert refusal() == f"params.yaml: data.classes.1: {read} is not text: put it in quotes"
 
 
 def test_a_small_number_as_dvc_writes_it() -> None:

@@ -1,0 +1,67 @@
+"""What the commands of stages/ and experiments/ share: they explain themselves, and run at the repository's root."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The repository's root: all paths of stages and parameters start there."""
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a module that takes no arguments, from wherever it is called; `--help` shows its docstring instead.
+
+    Parameters
+    ----------
+    main : callable
+        Of the module that Python was started with.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if there is an argument, or if the operating system refuses a file.
+    """
+    module = sys.modules[main.__module__]
+    argparse.ArgumentParser(
+        prog=f"python -m {module.__spec__.name}" if module.__spec__ else None,
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    with at_root():
+        main()
+
+
+@contextmanager
+def at_root() -> Iterator[None]:
+    """Run a block at the repository's root; a file that is refused, and Ctrl-C, end it without a traceback.
+
+    Raises
+    ------
+    SystemExit
+        With one line that names the file; with 130, as shells have it, after Ctrl-C.
+    """
+    os.chdir(ROOT)
+    try:
+        yield
+    except OSError as error:
+        raise SystemExit(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def require_git() -> None:
+    """Refuse to start where DVC could not: it keeps experiments as git commits.
+
+    Raises
+    ------
+    SystemExit
+        With the remedy in one line, if the root is no git repository, as in a zip of the source.
+    """
+    if not (ROOT / ".git").exists():
+        raise SystemExit(
+            f"{ROOT} is not a git repository, which DVC needs: "
+            "`git init && git add --all && git commit --message Start` makes it one, or clone it with git"
+        )

@@ -1,0 +1,146 @@
+"""The stages before any training, each alone and without DVC: what they write from inputs with a known answer."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT
+from numpy.typing import NDArray
+
+from stages import describe, files, kmeans, label_sets, select_representatives
+
+SIDE = 8
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def configure(changes: dict[str, Any]) -> None:
+    """Write the project's parameters for images of 8 x 8 in three classes, with these changes of whole sections."""
+    settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    settings["data"] |= {"image_shape": [SIDE, SIDE], "classes": ["cat", "dog", "eel"]}
+    Path("params.yaml").write_text(yaml.safe_dump(settings | changes), encoding="utf-8")
+
+
+def grey(*levels: int) -> NDArray[np.uint8]:
+    """Images of one grey level each: shape (n, 64)."""
+    return np.repeat(np.array(levels, np.uint8)[:, None], SIDE * SIDE, axis=1)
+
+
+def striped(*rows: int) -> NDArray[np.uint8]:
+    """Black images with one white row each: shape (n, 64)."""
+    images = np.zeros((len(rows), SIDE, SIDE), np.uint8)
+    images[range(len(rows)), rows] = 255
+    return images.reshape(len(rows), -1)
+
+
+# ---- describe
+
+
+def test_describe_finds_copies_and_the_nearest_by_hog() -> None:
+    """Brighter images have the same edges: 0 and 2 are neighbours, 1 and 3; 4 is a copy of 0."""
+    configure({"label_spreading": {"neighbours": 1, "neighbour_weight": 0.5}})
+    across = striped(3).reshape(SIDE, SIDE)
+    images = np.stack([across, across.T, across // 2, across.T // 2, across]).reshape(5, -1)
+    files.save_array("data/flat/train_images.npy", images)
+    describe.main()
+    assert files.load_array("data/features/originals.npy").tolist() == [0, 1, 2, 3, 0]
+    features = files.load_array("data/features/train_hog.npy")
+    np.testing.assert_array_equal(features[4], features[0])
+    assert np.linalg.norm(features[0] - features[1]) > 2 * np.linalg.norm(features[0] - features[2])
+    np.testing.assert_allclose(joblib.load("data/features/hog.joblib").transform(images), features, atol=1e-5)
+    neighbours = files.load_array("data/features/neighbours.npy")
+    assert neighbours.shape == (5, 1)
+    assert neighbours[1, 0] == 3
+    assert neighbours[3, 0] == 1
+    assert neighbours[4, 0] == 0
+
+
+# ---- kmeans
+
+
+def test_kmeans_of_pixels_finds_groups_and_their_distances() -> None:
+    """Three grey levels, two images each, 4 apart: each pixel is 2 from the mean, so each image 8 * 2 / 255."""
+    configure({"clusters": 3})
+    images = grey(0, 100, 200, 4, 104, 204)
+    files.save_array("data/flat/train_images.npy", images)
+    kmeans.main()
+    assignments = files.load_array("data/clusters/assignments.npy")
+    assert [assignments[row] == assignments[row + 3] for row in range(3)] == [True] * 3
+    assert sorted(assignments[:3]) == [0, 1, 2]
+    np.testing.assert_allclose(files.load_array("data/clusters/distances.npy"), np.full(6, 16 / 255), rtol=1e-3)
+    model = files.load_object("data/clusters/kmeans.joblib")
+    np.testing.assert_array_equal(model.transform(images).argmin(axis=1), assignments)
+    assert set(files.load_json("data/costs/kmeans.json")) == {"seconds", "peak_memory_gib"}
+
+
+def test_kmeans_of_hog_reads_the_features_and_no_pixels() -> None:
+    configure({"clusters": 2, "features": "hog"})
+    images = grey(0, 100, 200, 4)
+    files.save_array("data/flat/train_images.npy", images)
+    files.save_array("data/features/train_hog.npy", np.array([[0, 0], [5, 5], [5, 6], [0, 1]], np.float32))
+    files.save_object("data/features/hog.joblib", "passthrough")
+    kmeans.main()
+    assignments = files.load_array("data/clusters/assignments.npy")
+    assert assignments[0] == assignments[3] != assignments[1] == assignments[2]
+    assert files.load_object("data/clusters/kmeans.joblib").steps[0][1] == "passthrough"
+
+
+def test_kmeans_refuses_more_clusters_than_images_and_writes_nothing() -> None:
+    configure({"clusters": 4})
+    files.save_array("data/flat/train_images.npy", grey(0, 100, 200))
+    with pytest.raises(SystemExit, match=r"^params\.yaml: clusters: 4 is more than the 3 training images$"):
+        kmeans.main()
+    assert not Path("data/clusters").exists()
+    assert not Path("data/costs").exists()
+
+
+# ---- select-representatives
+
+
+def buy(changes: dict[str, Any]) -> list[dict[str, str]]:
+    """Buy labels of eight images in four clusters, two classes far apart by features, and return the purchases."""
+    configure({"clusters": 4, "seed": 1} | changes)
+    files.save_array("data/flat/train_labels.npy", np.array([0, 0, 1, 1, 2, 2, 1, 0], np.uint8))
+    files.save_array("data/features/originals.npy", np.array([0, 1, 2, 3, 4, 5, 2, 7]))
+    files.save_array("data/features/train_hog.npy", np.eye(8, 3, dtype=np.float32))
+    files.save_array("data/clusters/assignments.npy", np.array([0, 0, 1, 1, 2, 2, 1, 3], np.int32))
+    files.save_array("data/clusters/distances.npy", np.array([2, 1, 1, 2, 3, 4, 1, 9], np.float32))
+    select_representatives.main()
+    with Path("data/labels/purchases.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_representatives_are_the_nearest_members_with_the_annotators_labels() -> None:
+    """The nearest of cluster 1 is row 2, of which row 6 is a copy: it takes the label and costs nothing."""
+    purchases = buy({})
+    bought = [(int(one["row"]), int(one["label"])) for one in purchases if one["label_set"] == "representatives"]
+    assert sorted(bought) == [(1, 0), (2, 1), (4, 2), (7, 0)]
+    label_set = label_sets.load("representatives")
+    assert label_set.rows.tolist() == [1, 2, 4, 6, 7]
+    assert label_set.labels.tolist() == [0, 1, 2, 1, 0]
+    assert label_set.bought.tolist() == [True, True, True, False, True]
+
+
+def test_every_way_of_choosing_keeps_to_the_budget_and_all_takes_every_label() -> None:
+    purchases = buy({"cluster_margin": {"first_round": 2, "growth": 1.5, "candidates": 20}})
+    for name in ("random", "representatives", "active"):
+        assert sum(one["label_set"] == name for one in purchases) == label_sets.load(name).bought.sum() == 4, name
+    assert [one["round"] for one in purchases if one["label_set"] == "random"] == ["0"] * 4
+    assert [one["round"] for one in purchases if one["label_set"] == "active"] == ["0", "0", "1", "2"]
+    everything = label_sets.load("all")
+    assert everything.rows.tolist() == list(range(8))
+    assert everything.labels.tolist() == [0, 0, 1, 1, 2, 2, 1, 0]
+    assert everything.bought.all()
+
+
+def test_active_is_not_bought_for_nobody() -> None:
+    purchases = buy({"label_sets": {"lr": ["random"], "lr_distances": [], "nn": [], "ridge": [], "ensemble": []}})
+    assert {one["label_set"] for one in purchases} == {"random", "representatives"}
+    assert len(label_sets.load("active")) == 0

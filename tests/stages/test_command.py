@@ -1,0 +1,99 @@
+"""Commands of stages: they explain themselves, refuse what they do not know, and run at the repository's root."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from stages import command
+
+COMMANDS = ("download", "flatten", "describe", "kmeans", "select_representatives")
+
+PROBE = '''"""What the probe is for."""
+from pathlib import Path
+from stages import command
+
+def main():
+    {body}
+
+if __name__ == "__main__":
+    command.run(main)
+'''
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of stages/ as a repository of its own, with a subfolder."""
+    shutil.copytree(PROJECT / "stages", tmp_path / "root/stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "root/docs").mkdir()
+    return tmp_path / "root"
+
+
+def probe(root: Path, body: str, *arguments: str, folder: str = ".") -> "subprocess.CompletedProcess[str]":
+    """Run a stage with this body from a folder of the repository."""
+    (root / "stages/probe.py").write_text(PROBE.format(body=body), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "stages.probe", *arguments],
+        cwd=root / folder,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_stage_leaves_the_running_to_it(name: str) -> None:
+    text = (PROJECT / f"stages/{name}.py").read_text(encoding="utf-8")
+    assert text.endswith('\n\nif __name__ == "__main__":\n    command.run(main)\n')
+
+
+def test_help_explains_and_runs_nothing(root: Path) -> None:
+    done = probe(root, "print('ran')", "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m stages.probe [-h]\n\nWhat the probe is for.\n")
+    assert "ran" not in done.stdout
+
+
+def test_an_unknown_argument_is_refused(root: Path) -> None:
+    done = probe(root, "print('ran')", "all")
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: unrecognized arguments: all\n")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("folder", [".", "docs", ".."])
+def test_a_stage_runs_at_the_root(folder: str, root: Path) -> None:
+    assert probe(root, "print(Path.cwd())", folder=folder).stdout == f"{root}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ("Path('data.npy').read_bytes()", 1, "data.npy: No such file or directory\n"),
+        ("raise OSError(28, 'No space left on device')", 1, "No space left on device\n"),
+        ("raise SystemExit('params.yaml: clusters: 0')", 1, "params.yaml: clusters: 0\n"),
+        ("raise KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_a_failure_is_one_line(body: str, code: int, message: str, root: Path) -> None:
+    done = probe(root, body)
+    assert (done.returncode, done.stderr, done.stdout) == (code, message, "")
+
+
+def test_an_error_in_the_code_keeps_its_traceback(root: Path) -> None:
+    assert "Traceback" in probe(root, "1 / 0").stderr
+
+
+def test_a_folder_without_git_is_told_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    with pytest.raises(SystemExit) as end:
+        command.require_git()
+    assert str(end.value.code).startswith(f"{tmp_path} is not a git repository, which DVC needs: `git init && ")
+    assert "\n" not in str(end.value.code)
+    (tmp_path / ".git").write_text("gitdir: elsewhere", encoding="utf-8")  # as in a work tree of its own
+    command.require_git()
