@@ -5,7 +5,7 @@ VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: help repro compare sweep report test fast bench peers lint lock clean
+.PHONY: help repro compare sweep report test fast mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -31,6 +31,9 @@ test: lint  ## Run ruff, mypy and the tests
 
 fast: lint  ## Run ruff, mypy and the tests that do not run DVC
 	pytest -m "not slow"
+
+mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
+	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
 bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
 	dvc repro describe

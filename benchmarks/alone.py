@@ -1,6 +1,5 @@
 """Measure in a process of its own, so that the peak memory is that of the one thing measured."""
 
-import resource
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -13,8 +12,3 @@ def alone(work: Callable[..., Result], *arguments: object) -> Result:
     """Call a function of a module in a fresh process, which inherits nothing but the environment."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(work, *arguments).result()
-
-
-def peak_memory_gib() -> float:
-    """Return the peak memory of this process so far, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of KiB, on Linux

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from benchmarks.alone import alone, peak_memory_gib
+from benchmarks.alone import alone
 from benchmarks.results import record
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
@@ -114,7 +114,7 @@ def _measure(case: Case, seed: int) -> dict[str, Any]:
     start = time.perf_counter()
     inertia = fit(X, case.clusters, seed)
     seconds = time.perf_counter() - start
-    peak = peak_memory_gib()
+    peak = files.peak_memory_gib()
     # A plain matrix product of all points with all centroids: the least cost of computing all distances once.
     centroids = np.ascontiguousarray(X[: case.clusters].T)
     start = time.perf_counter()

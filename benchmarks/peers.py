@@ -36,7 +36,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from tqdm import tqdm
 
-from benchmarks.alone import alone, peak_memory_gib
+from benchmarks.alone import alone
 from benchmarks.results import mean_and_sd, percent, record
 from fewlabels.arrays import squared_norms
 from fewlabels.choosing.annotator import SimulatedAnnotator
@@ -200,7 +200,7 @@ def measure(contender: str, data: Data, budgets: tuple[int, ...], seeds: tuple[i
                 "accuracy": float(np.mean(predicted == data.test_labels)),
                 "seconds": prepared + time.perf_counter() - start,
                 "seconds_before_labels": prepared,
-                "peak_memory_gib": peak_memory_gib(),
+                "peak_memory_gib": files.peak_memory_gib(),
             }
         )
     return runs

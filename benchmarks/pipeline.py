@@ -5,7 +5,6 @@ metrics/benchmarks.json.
 """
 
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import record
+from stages import files
 
 
 def main() -> None:
@@ -45,13 +45,14 @@ def measure(folder: Path) -> dict[str, Any]:
         start = time.perf_counter()
         subprocess.run(["dvc", "repro", "--quiet"], cwd=clone, env=environment, check=True)
         seconds.append(time.perf_counter() - start)
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = os.times()
+    costs = [files.load_json(path) for path in (clone / "data/costs").iterdir()]
     cache = sum(path.stat().st_size for path in (clone / ".dvc/cache").rglob("*") if path.is_file())
     return {
         "cold_seconds": seconds[0],
         "cached_seconds": seconds[1],
-        "core_seconds": spent.ru_utime + spent.ru_stime,
-        "peak_memory_gib": spent.ru_maxrss / 2**20,
+        "core_seconds": spent.children_user + spent.children_system,
+        "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
         "cache_gib": cache / 2**30,
     }
 

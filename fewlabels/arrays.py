@@ -4,8 +4,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+from sklearn.utils.extmath import randomized_svd
+
+from fewlabels.threads import compiled, map_chunks, one_blas_thread
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+DTYPES = (np.float64, np.float32, np.uint8)
+"""What the compiled loops take without a conversion; other numbers become the first."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Distances that float32 holds in full precision, sums over thousands of dimensions included."""
+CHUNK = 1024
+"""Rows, or columns, that are multiplied at once."""
+EXACT_SIDE = 4096
+"""Rows and columns of the largest matrix whose eigenvectors are computed exactly, in some seconds."""
 
 
 def squared_norms(X: Floats) -> Floats:
@@ -28,15 +42,178 @@ def squared_norms(X: Floats) -> Floats:
     return norms
 
 
-def principal_axes(scatter: Floats, variance: float) -> Floats:
-    """Compute the principal axes that hold a share of the variance.
+def center_of(X: NDArray[Any]) -> Doubles:
+    """Compute the mean of points, in float64.
 
     Parameters
     ----------
-    scatter : ndarray of float32, shape (d, d)
-        The scatter matrix X.T @ X of the points.
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+
+    Returns
+    -------
+    ndarray of float64, shape (d,)
+        Infinite where the sum overflows: `spread_about` and `unit_of` then refuse the points.
+
+    Examples
+    --------
+    >>> center_of(np.array([[0, 255], [1, 255]], np.uint8))
+    array([  0.5, 255. ])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        center: Doubles = X.mean(axis=0, dtype=np.float64)
+    return center
+
+
+def spread_about(X: NDArray[Any], origin: Doubles) -> float:
+    """Find how far, in any one dimension, any point is from an origin near the points.
+
+    Parameters
+    ----------
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+    origin : ndarray of float64, shape (d,)
+
+    Returns
+    -------
+    float
+        0 where points differ from the origin by no more than its rounding, infinity where the origin has no number.
+
+    Examples
+    --------
+    >>> spread_about(np.array([[1e8], [1e8 + 3]]), np.array([1e8 + 1]))
+    2.0
+    """
+    if not np.isfinite(origin).all():
+        return np.inf
+    return max(map_chunks(lambda rows: _spread(X[rows], origin), len(X), CHUNK), default=0.0)
+
+
+def unit_of(spread: float) -> float:
+    """Choose a unit, a power of two, in which no coordinate is above 1: so that squares neither overflow nor underflow.
+
+    Parameters
+    ----------
+    spread : float
+        How far points are from their origin, as from `spread_about`.
+
+    Raises
+    ------
+    ValueError
+        If it is above 1e30, or below 1e-30 and not 0: sums of distances then have no float32.
+
+    Examples
+    --------
+    >>> unit_of(3.0), unit_of(1.0), unit_of(0.0)
+    (4.0, 1.0, 1.0)
+    """
+    if spread == 0:
+        return 1.0
+    if not SMALLEST <= spread <= LARGEST:
+        raise ValueError(f"X: values {spread:.3g} from their mean; {SMALLEST:g} is the least and {LARGEST:g} the most")
+    return float(2.0 ** np.ceil(np.log2(spread)))
+
+
+def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0) -> Floats:
+    """Compute where points lie from an origin, in a unit: in float64, and only then rounded to float32.
+
+    Rounded first, points far from zero would lose their differences: float32 has 7 digits.
+
+    Parameters
+    ----------
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+    origin : ndarray of float64, shape (d,)
+    unit : float, default=1
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d)
+
+    Examples
+    --------
+    >>> relative_to(np.array([[1e8 + 1], [1e8 + 5]]), np.array([1e8]), unit=2)
+    array([[0.5],
+           [2.5]], dtype=float32)
+    """
+    out = np.empty(X.shape, np.float32)
+    _relative(X, origin, 1 / unit, out)
+    return out
+
+
+@compiled
+def _relative(X: Any, origin: Any, factor: float, out: Any) -> None:
+    for i in range(X.shape[0]):
+        for t in range(X.shape[1]):
+            out[i, t] = (X[i, t] - origin[t]) * factor
+
+
+@compiled
+def _spread(X: Any, origin: Any) -> float:
+    most = 0.0
+    for i in range(X.shape[0]):
+        for t in range(X.shape[1]):
+            apart = abs(X[i, t] - origin[t])
+            most = max(most, apart if apart > 1e-15 * abs(origin[t]) else 0.0)
+    return most
+
+
+def principal_axes(X: Floats, count: int) -> tuple[Floats, Floats]:
+    """Compute the directions in which points lie farthest from 0, by the smaller of the two matrices of their products.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d)
+        Centred, if the variance is what matters.
+    count : int
+        How many directions, at most min(n, d).
+
+    Returns
+    -------
+    squares : ndarray of float32, shape (count,)
+        The sums of the squared coordinates of the points on each axis, the largest first.
+    axes : ndarray of float32, shape (d, count)
+        Orthonormal columns; 0 in dimensions that the points do not have.
+
+    References
+    ----------
+    N. Halko, P.-G. Martinsson and J. Tropp, "Finding structure with randomness", SIAM Review 2011, where n and d are
+    both above 4,096: scikit-learn's `randomized_svd`.
+
+    Examples
+    --------
+    >>> squares, axes = principal_axes(np.array([[0, 3, 0], [0, -3, 0], [1, 0, 0]], np.float32), 1)
+    >>> squares, np.abs(axes.T)
+    (array([18.], dtype=float32), array([[0., 1., 0.]], dtype=float32))
+    """
+    n, d = X.shape
+    side = min(n, d)
+    if side > EXACT_SIDE:
+        with one_blas_thread():
+            _, lengths, directions = randomized_svd(X, count, n_iter=4, random_state=0)
+        return np.square(lengths), np.ascontiguousarray(directions.T)
+    if d <= n:
+        products = sum(map_chunks(lambda rows: X[rows].T @ X[rows], n, CHUNK))
+    else:
+        products = sum(map_chunks(lambda columns: X[:, columns] @ X[:, columns].T, d, CHUNK))
+    with one_blas_thread():
+        squares, vectors = eigh(products, subset_by_index=(side - count, side - 1), check_finite=False)
+    squares, vectors = np.maximum(squares[::-1], 0), np.ascontiguousarray(vectors[:, ::-1])
+    if d > n:
+        there = squares > 1e-6 * squares[0]  # less is rounding
+        vectors = vectors * np.where(there, 1 / np.sqrt(np.where(there, squares, 1)), 0).astype(np.float32)
+        vectors = np.concatenate(list(map_chunks(lambda columns: X[:, columns].T @ vectors, d, CHUNK)))
+    return squares, vectors
+
+
+def main_axes(X: Floats, variance: float, most: int) -> Floats:
+    """Compute the fewest principal axes that hold a share of the variance.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d)
+        Centred.
     variance : float
-        Between 0 and 1; the fewest axes that hold this share of the variance are kept.
+        Between 0 and 1.
+    most : int
+        How many axes there are at most, whatever they hold.
 
     Returns
     -------
@@ -45,13 +222,13 @@ def principal_axes(scatter: Floats, variance: float) -> Floats:
 
     Examples
     --------
-    >>> principal_axes(np.diag([1, 90, 9]).astype(np.float32), 0.95).shape
-    (3, 2)
+    >>> points = np.diag([1, 9, 4]).astype(np.float32)
+    >>> main_axes(points, 0.95, most=3).shape, main_axes(points, 0.95, most=1).shape
+    ((3, 2), (3, 1))
     """
-    values, vectors = np.linalg.eigh(scatter)
-    held = np.cumsum(values[::-1])
-    dimensions = int(np.searchsorted(held, variance * held[-1])) + 1
-    return np.ascontiguousarray(vectors[:, ::-1][:, :dimensions])
+    squares, axes = principal_axes(X, min(most, *X.shape))
+    wanted = variance * np.sum(squared_norms(X), dtype=np.float64)
+    return np.ascontiguousarray(axes[:, : int(np.searchsorted(np.cumsum(squares, dtype=np.float64), wanted)) + 1])
 
 
 def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:

@@ -8,8 +8,9 @@ What is computed for a chunk does not depend on how many threads there are.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 from numba import njit
@@ -43,7 +44,7 @@ def map_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterat
     [(0, 2), (2, 4), (4, 5)]
     """
     slices = [slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk)]
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(numba.get_num_threads()) as pool:
         yield from pool.map(work, slices)
 
 
@@ -67,6 +68,21 @@ def for_each_chunk(work: Callable[[slice], None], rows: int, chunk: int) -> None
     """
     for _ in map_chunks(work, rows, chunk):
         pass
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep matrix products and LAPACK to one core, for as long as the context lasts.
+
+    Eigenvectors of up to some thousand dimensions take longer on several cores, and many times as long on a busy
+    machine; on one, they do not depend on how many there are.
+
+    Examples
+    --------
+    >>> with one_blas_thread():
+    ...     pass
+    """
+    context: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
+    return context
 
 
 @cache

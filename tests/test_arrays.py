@@ -2,19 +2,65 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from fewlabels.arrays import evenly_spaced, first_occurrences, principal_axes
+from fewlabels import arrays
+from fewlabels.arrays import (
+    DTYPES,
+    evenly_spaced,
+    first_occurrences,
+    main_axes,
+    principal_axes,
+    relative_to,
+    spread_about,
+)
+
+
+def stretched(n: int, d: int) -> NDArray[np.float32]:
+    """Centred points of variances that fall from axis to axis, turned."""
+    random = np.random.default_rng(0)
+    points = random.normal(size=(n, d)) * 0.8 ** np.arange(d) @ np.linalg.qr(random.normal(size=(d, d)))[0]
+    return (points - points.mean(axis=0)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (1500, 12), (12, 400), (30, 200)])
+@pytest.mark.parametrize("exact", [True, False])
+def test_principal_axes_are_those_of_the_singular_value_decomposition(
+    shape: tuple[int, int], exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tall points, wide ones, and both as if they were too many for exact eigenvectors."""
+    if not exact:
+        monkeypatch.setattr(arrays, "EXACT_SIDE", 5)
+    points = stretched(*shape)
+    _, lengths, rows = np.linalg.svd(points, full_matrices=False)
+    squares, axes = principal_axes(points, 5)
+    assert (squares.dtype, axes.dtype, axes.shape) == (np.float32, np.float32, (shape[1], 5))
+    np.testing.assert_allclose(squares, lengths[:5] ** 2, rtol=1e-3)
+    np.testing.assert_allclose(np.abs(axes.T @ rows[:5].T), np.eye(5), atol=1e-2)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(5), atol=1e-3)
+
+
+def test_dimensions_that_points_do_not_have_are_zero() -> None:
+    points = np.zeros((3, 5), np.float32)
+    points[0, 1], points[1, 1] = 2, -2
+    squares, axes = principal_axes(points, 3)
+    np.testing.assert_allclose(squares, [8, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(np.abs(axes.T), [[0, 1, 0, 0, 0], [0] * 5, [0] * 5], atol=1e-6)
 
 
 @pytest.mark.parametrize("variance", [0.5, 0.9, 0.999])
-def test_principal_axes_are_those_of_scikit_learn(variance: float) -> None:
-    points = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([5, 4, 3, 2, 1, 0.5])
-    points -= points.mean(axis=0)
-    reference = PCA(variance, svd_solver="full").fit(points)
-    axes = principal_axes((points.T @ points).astype(np.float32), variance)
-    assert axes.shape == (6, reference.n_components_)
-    np.testing.assert_allclose(np.abs(axes.T @ reference.components_.T), np.eye(axes.shape[1]), atol=1e-3)
+def test_as_many_axes_as_scikit_learn_keeps(variance: float) -> None:
+    points = stretched(200, 8)
+    assert main_axes(points, variance, 8).shape == (8, PCA(variance, svd_solver="full").fit(points).n_components_)
+    assert main_axes(points, variance, 1).shape == (8, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_points_are_centred_before_they_are_rounded(dtype: type) -> None:
+    points = np.array([[1, 250], [3, 200]]).astype(dtype)
+    np.testing.assert_array_equal(relative_to(points, np.array([1.0, 0.0]), 2.0), [[0, 125], [1, 100]])
+    assert spread_about(points, np.array([2.0, 225.0])) == 25
 
 
 @pytest.mark.parametrize(("n", "count", "rows"), [(5, 9, [0, 1, 2, 3, 4]), (10, 2, [0, 9]), (0, 3, []), (3, 1, [0])])

@@ -6,51 +6,61 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances_argmin
 
-from fewlabels.arrays import Floats, principal_axes, squared_norms
+from fewlabels.arrays import Doubles, Floats, center_of, main_axes, relative_to, spread_about, squared_norms, unit_of
 from fewlabels.threads import compiled, for_each_chunk
 
 CHUNK = 1024
 """Rows whose distances to all centroids are held at once: 8 MB of float32 at 2,000 centroids."""
-
 BLOCK = 64
 """Centroids that share one lower bound of their distances, so that most are ruled out together."""
+MOST_AXES = 256
+"""Axes of the subspace at most: more would cost more than they save."""
+FAR = 1000
+"""Times the radius of the centroids: for points farther off, float32 has too few digits to tell the centroids apart."""
 
 
-def distances_to_centroids(X: Floats, centroids: Floats) -> Floats:
+def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
     """Compute the Euclidean distance of each point to each centroid.
 
     Parameters
     ----------
-    X : ndarray of float32, shape (n, d)
-    centroids : ndarray of float32, shape (k, d)
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+    centroids : ndarray of float64 or float32, shape (k, d)
 
     Returns
     -------
     ndarray of float32, shape (n, k)
+
+    Raises
+    ------
+    ValueError
+        If points or centroids are farther apart than float32 can say, or too close.
 
     Examples
     --------
     >>> distances_to_centroids(np.array([[0, 0]], np.float32), np.array([[3, 4], [0, 1]], np.float32))
     array([[5., 1.]], dtype=float32)
     """
-    origin = centroids.mean(axis=0)
-    centroids = centroids - origin
-    norms = squared_norms(centroids)
+    around = _Around(centroids, X)
     out = np.empty((len(X), len(centroids)), np.float32)
 
     def fill(chunk: slice) -> None:
-        rows = X[chunk] - origin  # far from it, float32 would lose the differences of the squares
-        squares = np.matmul(rows, centroids.T, out=out[chunk])
+        rows, row_norms, far = around.rows(X[chunk])
+        squares = np.matmul(rows, around.centroids.T, out=out[chunk])
         squares *= -2
-        squares += norms
-        squares += squared_norms(rows)[:, None]
+        squares += around.norms
+        squares += row_norms[:, None]
         np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+        if len(far):
+            shared, rest = around.squares_of_far(X[chunk][far])
+            squares[far] = np.sqrt(shared[:, None] + rest)
+        squares *= around.unit
 
     for_each_chunk(fill, len(X), CHUNK)
     return out
 
 
-def assign_to_nearest(X: Floats, centroids: Floats) -> tuple[NDArray[np.int32], Floats]:
+def assign_to_nearest(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray[np.int32], Floats]:
     """Assign each point to its nearest centroid, exactly, at a fraction of the cost of all distances.
 
     Centroids are means, and lie close to a subspace of few dimensions. A small matrix product gives the distances
@@ -59,8 +69,8 @@ def assign_to_nearest(X: Floats, centroids: Floats) -> tuple[NDArray[np.int32], 
 
     Parameters
     ----------
-    X : ndarray of float32, shape (n, d)
-    centroids : ndarray of float32, shape (k, d)
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+    centroids : ndarray of float64 or float32, shape (k, d)
 
     Returns
     -------
@@ -69,38 +79,79 @@ def assign_to_nearest(X: Floats, centroids: Floats) -> tuple[NDArray[np.int32], 
     distances : ndarray of float32, shape (n,)
         Computed from the differences, so that a point on its centroid is at 0.
 
+    Raises
+    ------
+    ValueError
+        As `distances_to_centroids` does.
+
     Examples
     --------
     >>> points, centroids = np.array([[0], [9]], np.float32), np.array([[1], [5], [8]], np.float32)
     >>> assign_to_nearest(points, centroids)
     (array([0, 2], dtype=int32), array([1., 1.], dtype=float32))
     """
-    origin = centroids.mean(axis=0)
-    centroids = centroids - origin
-    basis = _subspace(centroids, len(X))
-    inside = centroids @ basis
+    around = _Around(centroids, X)
+    basis = _subspace(around.centroids, len(X))
+    inside = around.centroids @ basis if basis is not None else around.centroids
     inside_norms = squared_norms(inside)
-    outside = np.sqrt(np.maximum(squared_norms(centroids) - inside_norms, 0))
+    outside = np.sqrt(np.maximum(around.norms - inside_norms, 0))
     labels = np.empty(len(X), np.int32)
     distances = np.empty(len(X), np.float32)
 
     def fill(chunk: slice) -> None:
-        rows = X[chunk] - origin
-        projected: Floats = np.matmul(rows, basis)
-        norms, projected_norms = squared_norms(rows), squared_norms(projected)
+        rows, norms, far = around.rows(X[chunk])
+        projected = rows @ basis if basis is not None else rows
+        projected_norms = squared_norms(projected)
         products = projected @ inside.T
         outside_rows = np.sqrt(np.maximum(norms - projected_norms, 0))
-        _settle(rows, centroids, products, norms, projected_norms, inside_norms, outside_rows, outside,
+        _settle(rows, around.centroids, products, norms, projected_norms, inside_norms, outside_rows, outside,
                 labels[chunk], distances[chunk])  # fmt: skip
+        if len(far):
+            shared, rest = around.squares_of_far(X[chunk][far])
+            labels[chunk][far] = rest.argmin(axis=1)
+            distances[chunk][far] = np.sqrt(shared + rest.min(axis=1))
+        distances[chunk] *= around.unit
 
     for_each_chunk(fill, len(X), CHUNK)
     return labels, distances
 
 
-def _subspace(centroids: Floats, points: int) -> Floats:
-    """Compute axes that hold 95 % of the centroids' variance; all axes, where computing them would cost too much."""
-    k, d = centroids.shape
-    return np.eye(d, dtype=np.float32) if points * k < d * d else principal_axes(centroids.T @ centroids, 0.95)
+class _Around:
+    """Centroids, and points, relative to the centroids' mean and in a unit that suits float32."""
+
+    def __init__(self, centroids: NDArray[Any], X: NDArray[Any]) -> None:
+        mean = center_of(centroids)
+        self.unit = unit_of(spread_about(centroids, mean) or spread_about(X, mean))
+        self.origin: Doubles = np.round(mean * (256 / self.unit)) * (self.unit / 256)  # whole numbers stay exact
+        self.centroids = relative_to(centroids, self.origin, self.unit)
+        self.norms = squared_norms(self.centroids)
+        self.farthest = FAR**2 * float(self.norms.max()) or np.inf
+
+    def rows(self, X: NDArray[Any]) -> tuple[Floats, Floats, NDArray[np.intp]]:
+        """Compute where points are, their squared norms, and which are too far off for float32: these are put at 0."""
+        rows = relative_to(X, self.origin, self.unit)
+        with np.errstate(over="ignore"):
+            norms = squared_norms(rows)
+        far = np.flatnonzero(~(norms <= self.farthest))
+        rows[far], norms[far] = 0, 0
+        return rows, norms, far
+
+    def squares_of_far(self, X: NDArray[Any]) -> tuple[Doubles, Doubles]:
+        """Compute squared distances (m, k) in float64: the part that is the same for all centroids (m,), and the rest.
+
+        Raises
+        ------
+        ValueError
+            If the points are farther off than float32 can say.
+        """
+        unit_of(spread_about(X, self.origin))
+        rows, centroids = (X - self.origin) / self.unit, self.centroids.astype(np.float64)
+        return np.square(rows).sum(axis=1), self.norms - 2 * rows @ centroids.T
+
+
+def _subspace(centroids: Floats, points: int) -> Floats | None:
+    """Compute axes that hold 95 % of the centroids' variance; none where they cost more than they save."""
+    return main_axes(centroids, 0.95, MOST_AXES) if points > 4 * min(centroids.shape) else None
 
 
 @compiled

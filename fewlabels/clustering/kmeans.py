@@ -12,23 +12,44 @@ local optimum. Here:
 6. Means and nearest centroids are computed in all dimensions.
 """
 
-from typing import Any, Self
+import warnings
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import Floats, principal_axes, squared_norms
+from fewlabels.arrays import (
+    DTYPES,
+    Doubles,
+    Floats,
+    center_of,
+    main_axes,
+    relative_to,
+    spread_about,
+    squared_norms,
+    unit_of,
+)
 from fewlabels.clustering import loops
-from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
-from fewlabels.threads import for_each_chunk, map_chunks
+from fewlabels.clustering.assignment import CHUNK, MOST_AXES, assign_to_nearest, distances_to_centroids
+from fewlabels.parameters import WholeNumber
+from fewlabels.threads import for_each_chunk
 
 VARIANCE = 0.91
 """Share of the variance that the principal axes explain: few axes for images, most for isotropic data."""
 SAMPLE = 12_000
 """Points that the axes are found from, and that seeds are drawn from; at least 5 for each cluster."""
+SMALL_SAMPLE = 1_500
+"""Points that the axes are found from where there are more dimensions than this."""
 SEEDING_DIMENSIONS, TRIALS = 48, 3
 """Axes that k-means++ uses, and candidate rows that it tries for each seed."""
 CANDIDATES = 32
@@ -42,6 +63,9 @@ ATTEMPTS, WORTHWHILE = 6, 5e-4
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """k-means clustering with scikit-learn's interface.
 
+    There are no sample weights: moves, swaps and splits count points, and no cluster is left empty. A point that
+    counts twice can be given twice.
+
     Parameters
     ----------
     n_clusters : int, default=8
@@ -51,7 +75,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     Attributes
     ----------
-    cluster_centers_ : ndarray of float32, shape (n_clusters, n_features)
+    cluster_centers_ : ndarray of float64, shape (n_clusters, n_features)
+        Far from zero, float32 would round them by more than the distances between them.
     labels_ : ndarray of int32, shape (n_samples,)
         The nearest centroid of each training point. Where there are fewer distinct points than clusters, copies of one
         point are dealt out so that every cluster has a member.
@@ -75,31 +100,48 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     (1.0, np.True_)
     """
 
+    _parameter_constraints: ClassVar = {"n_clusters": [WholeNumber(1)], "random_state": ["random_state"]}
+
     def __init__(self, n_clusters: int = 8, *, random_state: int | np.random.RandomState | None = None) -> None:
         self.n_clusters = n_clusters
         self.random_state = random_state
 
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Find the centroids.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Computed with in float32.
+            Centred in float64, then computed with in float32.
         y : ignored
 
         Raises
         ------
+        InvalidParameterError
+            If n_clusters or random_state is of a wrong type or out of range.
         ValueError
-            If X holds NaN or infinity, or n_clusters is not between 1 and n_samples.
+            If X holds NaN or infinity, n_clusters is above n_samples, or values are more than 1e30 or, all of them,
+            less than 1e-30 from their mean.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If there are fewer distinct points than clusters.
         """
-        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C")
-        if not 1 <= self.n_clusters <= len(points):
-            raise ValueError(f"n_clusters: {self.n_clusters} is not between 1 and the number of samples, {len(points)}")
+        points = self._validated(X, reset=True)
+        if self.n_clusters > len(points):
+            raise ValueError(f"n_clusters: {self.n_clusters} is more than the number of samples, {len(points)}")
         self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, check_random_state(self.random_state))
-        self.labels_, self.distances_ = _assigned(points, self.cluster_centers_)
-        self.inertia_ = float(np.sum(self.distances_**2, dtype=np.float64))
+        self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_)
+        self.inertia_ = _inertia(self.distances_)
         self._n_features_out = self.n_clusters
+        if distinct < self.n_clusters:
+            warnings.warn(
+                f"n_clusters: {self.n_clusters} is more than the number of distinct points, {distinct}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
@@ -113,11 +155,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         -------
         ndarray of int32, shape (n_samples,)
         """
-        check_is_fitted(self)
-        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C", reset=False)
-        return assign_to_nearest(points, self.cluster_centers_)[0]
+        return self._nearest(X)[0]
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+    def transform(self, X: ArrayLike) -> Floats:
         """Compute the distances to the centroids.
 
         Parameters
@@ -129,8 +169,30 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of float32, shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        points: NDArray[np.float32] = validate_data(self, X, dtype=np.float32, order="C", reset=False)
-        return distances_to_centroids(points, self.cluster_centers_)
+        return distances_to_centroids(self._validated(X, reset=False), self.cluster_centers_)
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Compute the negative of the inertia that the points have with these centroids.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+            Higher is better.
+        """
+        return -_inertia(self._nearest(X)[1])
+
+    def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
+        check_is_fitted(self)
+        return assign_to_nearest(self._validated(X, reset=False), self.cluster_centers_)
+
+    def _validated(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+        points: NDArray[Any] = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
+        return points
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -138,11 +200,15 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return tags
 
 
-def _clustered(X: Floats, k: int, random: np.random.RandomState) -> tuple[Floats, int]:
+def _inertia(distances: Floats) -> float:
+    return float(np.sum(np.square(distances, dtype=np.float64)))
+
+
+def _clustered(X: NDArray[Any], k: int, random: np.random.RandomState) -> tuple[Doubles, int]:
     """Compute the centroids in all dimensions, from clusters formed in few; and count the passes."""
     Z = _projected(X, random)
     seeds = _seeds(Z, k, random)
-    labels, _ = _assigned(Z, seeds)
+    labels, _, _ = _assigned(Z, seeds)
     order = np.argsort(labels, kind="stable")  # members side by side: their centroids stay in the CPU's cache
     clusters = _Clusters(np.ascontiguousarray(Z[order]), labels[order], k)
     scatter = float(np.sum(squared_norms(Z), dtype=np.float64))
@@ -152,16 +218,23 @@ def _clustered(X: Floats, k: int, random: np.random.RandomState) -> tuple[Floats
         if attempt == 0:
             clusters.improve_by_swaps(candidates)
         before = clusters.inertia(scatter)
-        clusters.labels, _ = _assigned(clusters.Z, clusters.C)
+        clusters.labels, _, _ = _assigned(clusters.Z, clusters.C)
         gain = 1 - clusters.inertia(scatter) / before if before > 0 else 0.0
         if gain < WORTHWHILE:
             break
         if gain > 10 * WORTHWHILE:  # many points had a nearer centroid than the candidates: compare with more
             candidates *= 2
     labels[order] = clusters.labels
-    centroids = np.zeros((k, X.shape[1]), np.float32)
-    loops.set_means(X, labels, centroids, clusters.sizes)
-    return centroids, clusters.passes
+    return _means(X, labels, k), clusters.passes
+
+
+def _means(X: NDArray[Any], labels: NDArray[np.int32], k: int) -> Doubles:
+    """Compute the mean of each cluster in all dimensions and float64."""
+    sums = np.zeros((k, X.shape[1]))
+    origin = X[0].astype(np.float64)  # sums of the differences keep more digits
+    for_each_chunk(lambda some: loops.add_to_sums(X, labels, origin, some.start, some.stop, sums), X.shape[1], 256)
+    means: Doubles = origin + sums / np.bincount(labels, minlength=k)[:, None]
+    return means
 
 
 class _Clusters:
@@ -280,17 +353,20 @@ class _Clusters:
         return columns
 
 
-def _projected(X: Floats, random: np.random.RandomState) -> Floats:
-    """Project on as many principal axes as hold most of the variance; a sample gives the axes."""
-    sample = X[np.sort(random.permutation(len(X))[:SAMPLE])]
-    center = sample.mean(axis=0)
-    sample = sample - center
-    scatter: Any = sum(map_chunks(lambda rows: sample[rows].T @ sample[rows], len(sample), CHUNK))
-    axes = principal_axes(scatter, VARIANCE)
+def _projected(X: NDArray[Any], random: np.random.RandomState) -> Floats:
+    """Project on as many principal axes as hold most of the variance, in a unit that suits float32.
+
+    A sample gives the axes: a smaller one in many dimensions, so that its products are a matrix of 1,500 rows at most.
+    """
+    rows = SAMPLE if X.shape[1] <= SMALL_SAMPLE else SMALL_SAMPLE
+    sample = X[np.sort(random.permutation(len(X))[:rows])]
+    origin = center_of(sample)
+    unit = unit_of(spread_about(X, origin))
+    axes = main_axes(relative_to(sample, origin, unit), VARIANCE, MOST_AXES)
     Z = np.empty((len(X), axes.shape[1]), np.float32)
 
-    def fill(rows: slice) -> None:
-        Z[rows] = (X[rows] - center) @ axes
+    def fill(chunk: slice) -> None:
+        Z[chunk] = relative_to(X[chunk], origin, unit) @ axes
 
     for_each_chunk(fill, len(X), CHUNK)
     return Z
@@ -305,15 +381,19 @@ def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
     return seeds
 
 
-def _assigned(X: NDArray[np.float32], centroids: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own."""
+def _assigned(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray[np.int32], Floats, int]:
+    """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own.
+
+    Also count the distinct clusters: fewer than centroids where copies of points had to be dealt out.
+    """
     total = np.inf
     while True:
         labels, distances = assign_to_nearest(X, centroids)
         before, total = total, distances.sum(dtype=np.float64)
         sizes = np.bincount(labels, minlength=len(centroids))
-        if sizes.all():
-            return labels, distances
+        distinct = int(np.count_nonzero(sizes))
+        if distinct == len(centroids):
+            return labels, distances, distinct
         farthest = np.argsort(-distances, kind="stable")
         movable = iter(farthest)
         for empty in np.flatnonzero(sizes == 0):
@@ -322,4 +402,4 @@ def _assigned(X: NDArray[np.float32], centroids: NDArray[np.float32]) -> tuple[N
             sizes[empty] += 1
             centroids[empty], labels[row], distances[row] = X[row], empty, 0
         if total >= before or total == 0:  # only copies of centroids are left to deal out
-            return labels, distances
+            return labels, distances, distinct

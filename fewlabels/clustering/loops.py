@@ -82,6 +82,14 @@ def set_means(Z: Any, labels: Any, C: Any, sizes: Any) -> None:
 
 
 @compiled
+def add_to_sums(X: Any, labels: Any, origin: Any, first: int, last: int, sums: Any) -> None:
+    """Add where each point lies from an origin to the sum of its cluster (k, d), from one dimension up to another."""
+    for i in range(len(X)):
+        for t in range(first, last):
+            sums[labels[i], t] += X[i, t] - origin[t]
+
+
+@compiled
 def propose(
     Z: Any, labels: Any, C: Any, leave: Any, join: Any, neighbours: Any, few: int, start: int, stop: int, to: Any
 ) -> None:

@@ -13,8 +13,10 @@ from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.cluster import KMeans as Reference
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
@@ -22,7 +24,7 @@ from fewlabels.clustering.kmeans import KMeans
 
 Floats = NDArray[np.float32]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+pytestmark = pytest.mark.filterwarnings("ignore:n_clusters. .* is more than the number of distinct points")
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +116,7 @@ def test_labels_distances_and_inertia_belong_together(data: Callable[[], Floats]
 
 def test_types_and_shapes() -> None:
     model = KMeans(7, random_state=0).fit(blobs())
-    assert (model.cluster_centers_.dtype, model.cluster_centers_.shape) == (np.float32, (7, 10))
+    assert (model.cluster_centers_.dtype, model.cluster_centers_.shape) == (np.float64, (7, 10))
     assert (model.labels_.dtype, model.labels_.shape) == (np.int32, (800,))
     assert (model.distances_.dtype, model.distances_.shape) == (np.float32, (800,))
     assert model.predict(blobs()).dtype == np.int32
@@ -166,14 +168,90 @@ def test_as_many_clusters_as_distinct_points_leave_no_distance(k: int) -> None:
     np.testing.assert_allclose(KMeans(k, random_state=0).fit(X).distances_, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("offset", [100, 10_000])
-def test_points_far_from_the_origin_are_clustered_as_well(offset: float) -> None:
-    """float32 has few digits left for a square of 10,000: the differences between the points must not drown in it."""
-    X = blobs() + np.float32(offset)
-    model = KMeans(30, random_state=0).fit(X)
-    reference = Reference(30, n_init=1, random_state=0).fit(X)
-    assert model.inertia_ <= 1.1 * reference.inertia_
-    assert np.bincount(model.labels_, minlength=30).min() >= 1
+# ---- far from zero, very large, very small
+
+
+def separate(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Clusters that any good k-means finds, and which each point is of."""
+    X, truth = make_blobs(600, n_features=8, centers=6 * np.eye(8)[:6], cluster_std=1, random_state=seed)
+    return X, truth
+
+
+@pytest.mark.parametrize("offset", [0, 100, 1e6, -1e8])
+@pytest.mark.parametrize("k", [1, 6])
+def test_points_far_from_zero_are_clustered_as_well(offset: float, k: int) -> None:
+    X, truth = separate()
+    near, far = KMeans(k, random_state=0).fit(X), KMeans(k, random_state=0).fit(X + offset)
+    reference = Reference(k, n_init=5, random_state=0).fit(X)
+    assert far.inertia_ == pytest.approx(reference.inertia_, rel=1e-5)
+    assert far.inertia_ == pytest.approx(near.inertia_, rel=1e-6)
+    assert adjusted_rand_score(near.labels_, far.labels_) == 1
+    if k == 6:
+        assert adjusted_rand_score(truth, far.labels_) > 0.99
+    np.testing.assert_allclose(far.cluster_centers_ - offset, near.cluster_centers_, atol=1e-6)
+    new = separate(seed=1)[0]
+    np.testing.assert_array_equal(far.predict(new + offset), cdist(new, near.cluster_centers_).argmin(axis=1))
+    np.testing.assert_allclose(far.transform(new + offset), cdist(new, near.cluster_centers_), rtol=1e-4)
+    assert far.score(X + offset) == pytest.approx(-reference.inertia_, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-29, 1e-20, 1e-6, 1e6, 1e20, 1e29])
+@pytest.mark.parametrize("k", [1, 6])
+def test_very_large_and_very_small_values_give_the_same_clusters(size: float, k: int) -> None:
+    """Squares of 1e20 overflow float32, those of 1e-30 are 0."""
+    X, _ = separate()
+    plain, scaled = KMeans(k, random_state=0).fit(X), KMeans(k, random_state=0).fit(X * size)
+    assert scaled.inertia_ == pytest.approx(plain.inertia_ * size**2, rel=1e-5)
+    assert adjusted_rand_score(plain.labels_, scaled.labels_) == 1
+    np.testing.assert_allclose(scaled.transform(X * size), plain.transform(X) * size, rtol=1e-3)
+    np.testing.assert_array_equal(scaled.predict(X * size), scaled.labels_)
+
+
+def test_columns_of_very_different_offsets_are_clustered_by_the_one_that_varies() -> None:
+    X, truth = separate()
+    wide = np.column_stack([np.full(len(X), 1e12), X * 1e-3])
+    assert adjusted_rand_score(truth, KMeans(6, random_state=0).fit(wide).labels_) > 0.99
+
+
+@pytest.mark.parametrize("size", [1e-31, 1e32, 1e300, 1e308])
+def test_what_float32_cannot_say_in_any_unit_is_refused(size: float) -> None:
+    X, _ = separate()
+    with pytest.raises(ValueError, match=r"X: values .* from their mean; 1e-30 is the least and 1e\+30 the most"):
+        KMeans(6).fit(np.sign(X) * size)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e6, 1e15, 1e25])
+def test_points_far_from_all_centroids_still_have_a_nearest_one(distance: float) -> None:
+    X, _ = separate()
+    model = KMeans(6, random_state=0).fit(X)
+    directions = model.cluster_centers_ - model.cluster_centers_.mean(axis=0)
+    far = directions * distance
+    np.testing.assert_array_equal(model.predict(far), (directions @ directions.T).argmax(axis=1))
+    np.testing.assert_array_equal(model.predict(np.vstack([far, X]))[6:], model.labels_)
+    np.testing.assert_allclose(model.transform(far), cdist(far, model.cluster_centers_), rtol=1e-5)
+
+
+def test_points_too_far_from_the_centroids_are_refused() -> None:
+    model = KMeans(6, random_state=0).fit(separate()[0])
+    for method in (model.predict, model.transform, model.score):
+        with pytest.raises(ValueError, match=r"X: values 1e\+40 from"):
+            method(np.full((1, 8), 1e40))
+
+
+# ---- more dimensions than points
+
+
+@pytest.mark.parametrize("shape", [(20, 3000), (100, 400)])
+def test_wide_points_are_clustered_as_in_the_space_that_they_span(shape: tuple[int, int]) -> None:
+    """Turned into as many dimensions as there are points, nothing changes but the time."""
+    n, d = shape
+    X, truth = make_blobs(n, n_features=d, centers=5, cluster_std=10, random_state=0)
+    left, lengths, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    wide, narrow = KMeans(5, random_state=0).fit(X), KMeans(5, random_state=0).fit(left * lengths)
+    assert adjusted_rand_score(wide.labels_, narrow.labels_) == 1
+    assert adjusted_rand_score(wide.labels_, truth) == 1
+    assert wide.inertia_ == pytest.approx(narrow.inertia_, rel=1e-5)
+    np.testing.assert_array_equal(wide.predict(X), wide.labels_)
 
 
 # ---- the same input, the same clusters
@@ -232,10 +310,37 @@ def test_it_survives_joblib(tmp_path: Path) -> None:
 # ---- what is refused
 
 
-@pytest.mark.parametrize("k", [51, 0, -1])
-def test_an_impossible_number_of_clusters_is_refused(k: int) -> None:
-    with pytest.raises(ValueError, match=rf"n_clusters.*{k}.* is not between 1 and .*50"):
+@pytest.mark.parametrize("k", [0, -1, 2.5, 3.0, "3", True, None, np.bool_(True)])
+def test_a_number_of_clusters_that_is_none_is_refused(k: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'n_clusters' parameter of KMeans must be an int in the range"):
         KMeans(k).fit(normal(50, 3))
+
+
+def test_a_whole_number_of_any_type_is_one() -> None:
+    assert len(KMeans(np.int64(3), random_state=0).fit(normal(50, 3)).cluster_centers_) == 3
+
+
+def test_a_seed_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="'random_state' parameter of KMeans"):
+        KMeans(3, random_state="0").fit(normal(50, 3))  # type: ignore[arg-type]
+
+
+def test_more_clusters_than_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_clusters: 51 is more than the number of samples, 50"):
+        KMeans(51).fit(normal(50, 3))
+
+
+@pytest.mark.parametrize(
+    ("X", "distinct"),
+    [(np.repeat(normal(5, 3), 10, axis=0), 5), (np.zeros((50, 784), np.uint8), 1), (1e-20 * np.ones((50, 3)), 1)],
+)
+def test_fewer_distinct_points_than_clusters_are_warned_of(X: Floats, distinct: int) -> None:
+    with pytest.warns(
+        ConvergenceWarning, match=f"n_clusters: 20 is more than the number of distinct points, {distinct}"
+    ):
+        model = KMeans(20, random_state=0).fit(X)
+    assert np.bincount(model.labels_, minlength=20).min() >= 1
+    np.testing.assert_array_equal(model.distances_, 0)
 
 
 @pytest.mark.parametrize(("value", "message"), [(np.nan, "contains NaN"), (np.inf, "contains infinity")])
