@@ -143,7 +143,8 @@ def images(count: int) -> Floats:
 
 
 def _fewlabels(X: Floats, k: int, seed: int) -> float:
-    return KMeans(k, random_state=seed).fit(X).inertia_
+    inertia: float = KMeans(k, random_state=seed).fit(X).inertia_
+    return inertia
 
 
 def _scikit_learn(algorithm: str) -> Callable[[Floats, int, int], float]:

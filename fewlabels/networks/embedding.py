@@ -90,7 +90,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         ndarray of float32, shape (n, n_components)
         """
         check_is_fitted(self)
-        return self.pca_.transform(self.last_features(X))
+        reduced: Floats = self.pca_.transform(self.last_features(X))
+        return reduced
 
     def last_features(self, X: ArrayLike) -> Floats:
         """Compute the input of the network's last layer.
