@@ -67,7 +67,8 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.mean_ = center_of(points)
         unit = unit_of(spread_about(points, self.mean_))
         squares, axes = principal_axes(relative_to(points, self.mean_, unit), min(self.n_components, *points.shape))
-        scale = float(np.sqrt(max(squares.sum(dtype=np.float64) / len(points), np.finfo(np.float32).tiny)))
+        mean_square = float(squares.sum(dtype=np.float64)) / len(points)
+        scale = max(mean_square, float(np.finfo(np.float32).tiny)) ** 0.5
         self.components_ = np.ascontiguousarray(axes / (scale * unit), np.float32)
         self._n_features_out = self.components_.shape[1]
         return self
