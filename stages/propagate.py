@@ -24,7 +24,7 @@ def main() -> None:
         ("propagated_soft", active, _soft_labels(active, settings)),
     ):
         label_sets.save(name, label_set)
-        if len(bought):
+        if len(label_set):
             print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
