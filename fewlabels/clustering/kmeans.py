@@ -58,7 +58,7 @@ CANDIDATES = 32
 FEW_DIMENSIONS = 32
 """Axes that are compared first: they rule out most candidates for a move, and the other axes are then not computed."""
 UNTIL = 2e-5
-"""Times the number of clusters: the share of points that a last pass of moves may move, 1 % at most."""
+"""Times the number of clusters: the share of points that a last pass of moves may move, 0.6 % at most."""
 FEW_CLUSTERS = 128
 """Up to so many clusters, random swaps on the sample and last iterations in all dimensions are worth their time."""
 RANDOM_SWAPS, SWAP_PASSES, LAST_PASSES = 30, 5, 2
@@ -219,7 +219,7 @@ def _clustered(X: NDArray[Any], k: int, random: np.random.RandomState) -> tuple[
     order = np.argsort(labels, kind="stable")  # members side by side: their centroids stay in the CPU's cache
     clusters = _Clusters(np.ascontiguousarray(Z[order]), labels[order], k)
     scatter = float(np.sum(squared_norms(Z), dtype=np.float64))
-    candidates, until = CANDIDATES, min(0.01, UNTIL * k)
+    candidates, until = CANDIDATES, min(0.006, UNTIL * k)
     for attempt in range(ATTEMPTS):
         clusters.improve_by_moves(candidates, until=until)
         if attempt == 0:
