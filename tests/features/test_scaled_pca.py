@@ -1,0 +1,51 @@
+"""Scaled principal components: against scikit-learn's, far from zero, wide, and scikit-learn's own checks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fewlabels.features.scaled_pca import ScaledPCA
+
+
+def points(n: int, d: int) -> NDArray[np.float64]:
+    return np.random.default_rng(0).normal(size=(n, d)) * 0.9 ** np.arange(d)
+
+
+@parametrize_with_checks([ScaledPCA(n_components=2)])
+def test_it_keeps_the_conventions_of_scikit_learn(estimator: ScaledPCA, check: Callable[[ScaledPCA], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("shape", [(200, 20), (20, 500)])
+@pytest.mark.parametrize("offset", [0, 1e6, 1e8])
+@pytest.mark.parametrize("size", [1, 1e-29, 1e29])
+def test_components_are_those_of_scikit_learn_divided_by_one_number(
+    shape: tuple[int, int], offset: float, size: float
+) -> None:
+    X = points(*shape)
+    wanted = PCA(5, svd_solver="full").fit_transform(X)
+    wanted /= np.sqrt(np.mean(np.sum(wanted**2, axis=1)))
+    found = ScaledPCA(5).fit_transform((X + offset) * size)
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=1e-3)
+
+
+@pytest.mark.parametrize("n_components", [0, -1, 2.5, "3", True, None])
+def test_a_number_of_components_that_is_none_is_refused(n_components: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'n_components' parameter of ScaledPCA must be an int"):
+        ScaledPCA(n_components).fit(points(20, 5))
+
+
+def test_what_is_no_number_and_another_width_are_refused() -> None:
+    pca = ScaledPCA(2).fit(points(20, 5))
+    with pytest.raises(ValueError, match="contains NaN"):
+        pca.transform(np.full((1, 5), np.nan))
+    with pytest.raises(ValueError, match="X has 4 features"):
+        pca.transform(points(3, 4))
+    with pytest.raises(ValueError, match="X: values 1e\\+40 from"):
+        ScaledPCA(2).fit(np.array([[1e40], [-1e40]]))
