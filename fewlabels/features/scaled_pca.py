@@ -68,7 +68,7 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         unit = unit_of(spread_about(points, self.mean_))
         squares, axes = principal_axes(relative_to(points, self.mean_, unit), min(self.n_components, *points.shape))
         mean_square = float(squares.sum(dtype=np.float64)) / len(points)
-        scale = max(mean_square, float(np.finfo(np.float32).tiny)) ** 0.5
+        scale = mean_square**0.5 if mean_square > 0 else 1.0  # points all alike
         self.components_ = np.ascontiguousarray(axes / (scale * unit), np.float32)
         self._n_features_out = self.components_.shape[1]
         return self

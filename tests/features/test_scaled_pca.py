@@ -49,3 +49,8 @@ def test_what_is_no_number_and_another_width_are_refused() -> None:
         pca.transform(points(3, 4))
     with pytest.raises(ValueError, match="X: values 1e\\+40 from"):
         ScaledPCA(2).fit(np.array([[1e40], [-1e40]]))
+
+
+def test_points_all_alike_have_components_of_no_size() -> None:
+    pca = ScaledPCA(3).fit([[1.0, 2.0, 3.0]])
+    assert not pca.transform([[1.0, 2.0, 3.0], [2.0, 2.0, 3.0]]).any()
