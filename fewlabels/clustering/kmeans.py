@@ -62,7 +62,7 @@ UNTIL = 2e-5
 FEW_CLUSTERS = 128
 """Up to so many clusters, random swaps on the sample and last iterations in all dimensions are worth their time."""
 RANDOM_SWAPS, SWAP_PASSES, LAST_PASSES = 30, 5, 2
-"""How many swaps are tried, passes of moves after each, and of Lloyd's iterations in all dimensions."""
+"""Swaps tried, of a sample of full size; passes of moves after each; and Lloyd's iterations in all dimensions."""
 ATTEMPTS, WORTHWHILE = 6, 5e-4
 """How often steps 3 to 5 are done at most; and by which share the last time must lower the inertia for another."""
 
@@ -372,7 +372,7 @@ def _projected(X: NDArray[Any], random: np.random.RandomState) -> Floats:
     sample = X[np.sort(random.permutation(len(X))[:rows])]
     origin = center_of(sample)
     unit = unit_of(spread_about(X, origin))
-    axes = main_axes(relative_to(sample, origin, unit), VARIANCE, MOST_AXES)
+    axes = main_axes(relative_to(sample, origin, unit), VARIANCE, min(MOST_AXES, max(32, len(sample) // 8)))
     Z = np.empty((len(X), axes.shape[1]), np.float32)
 
     def fill(chunk: slice) -> None:
@@ -395,7 +395,7 @@ def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
     if not 1 < k <= FEW_CLUSTERS:
         return best
     scatter, least = float(np.sum(squared_norms(sample), dtype=np.float64)), np.inf
-    for swap in range(1 + RANDOM_SWAPS):
+    for swap in range(1 + RANDOM_SWAPS * min(len(Z), SAMPLE) // SAMPLE):
         centroids = best.copy()
         if swap > 0:
             centroids[random.randint(k)] = sample[random.randint(len(sample))]

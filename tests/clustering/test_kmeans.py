@@ -276,12 +276,11 @@ def test_the_number_of_threads_does_not_change_a_byte(k: int, monkeypatch: pytes
     assert fitted(KMeans(k, random_state=0).fit(X)) == many
 
 
-@pytest.mark.parametrize("k", [5, 40])
-def test_few_clusters_reach_the_best_of_many_starts(k: int) -> None:
+def test_few_clusters_reach_the_best_of_several_starts() -> None:
     """Random swaps leave the local optimum that one start ends in."""
-    X = correlated()
-    best = Reference(k, n_init=20, random_state=0).fit(X).inertia_
-    assert KMeans(k, random_state=0).fit(X).inertia_ <= 1.002 * best
+    X = normal(6_000, 4) @ normal(4, 8, seed=1)
+    best = Reference(8, n_init=5, random_state=0).fit(X).inertia_
+    assert KMeans(8, random_state=0).fit(X).inertia_ <= 1.001 * best
 
 
 def memory_map(X: Floats, folder: Path) -> Floats:
