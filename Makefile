@@ -38,6 +38,7 @@ mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which d
 bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
+	python -m benchmarks.dimensions $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	python -m benchmarks.digits
 	$(if $(QUICK),,python -m benchmarks.pipeline)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import digits, kmeans, models, peers, pipeline
+from benchmarks import digits, dimensions, kmeans, models, peers, pipeline
 from experiments import charts, report, repository, results, table
 from stages import files
 
@@ -75,6 +75,7 @@ def printed_tables() -> dict[str, str]:
         "peers": peers.print_table,
         "digits": digits.print_table,
         "kmeans": kmeans.print_table,
+        "dimensions": dimensions.print_table,
         "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
         "network": lambda rows: models.print_table("network", rows),
         "pipeline": pipeline.print_table,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import digits, growth, models, peers, pipeline, results
+from benchmarks import digits, dimensions, growth, models, peers, pipeline, results
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -114,6 +114,16 @@ def test_growth_draws_a_line_for_each_series() -> None:
     assert list(over_images.lines[0].get_ydata()) == [1.5, 6.0]
 
 
+def test_pictures_of_other_sizes_are_interpolated() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (3, 784), dtype=np.uint8)
+    same = dimensions.pictures(stored, dimensions.Shape(3, 28, 1, 2))
+    np.testing.assert_allclose(same, stored / np.float32(255), atol=1e-6)
+    small = dimensions.pictures(stored, dimensions.Shape(3, 8, 3, 2)).reshape(3, 8, 8, 3)
+    corners = stored.reshape(3, 28, 28)[:, ::27, ::27] / 255
+    for colour in range(3):
+        np.testing.assert_allclose(small[:, ::7, ::7, colour], np.roll(corners, -colour, axis=0), atol=1e-6)
+
+
 def test_digits_are_compared_seed_by_seed() -> None:
     first, second, third = digits.METHODS
     runs = [
@@ -152,6 +162,7 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "peers": peers.print_table,
     "digits": digits.print_table,
     "kmeans": benchmark.print_table,
+    "dimensions": dimensions.print_table,
     "logistic_regression": partial(models.print_table, "logistic regression"),
     "network": partial(models.print_table, "network"),
     "pipeline": pipeline.print_table,
