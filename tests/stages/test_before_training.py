@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
@@ -62,6 +62,27 @@ def test_describe_finds_copies_and_the_nearest_by_hog() -> None:
     assert neighbours[4, 0] == 0
 
 
+class NumberedHOG:
+    """Features that tell images apart by where they stand, as rounding may."""
+
+    def __init__(self, image_shape: list[int]) -> None:
+        assert image_shape == [SIDE, SIDE]
+
+    def fit(self, images: NDArray[np.uint8]) -> Self:
+        return self
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.arange(len(images), dtype=np.float32)[:, None]
+
+
+def test_describe_computes_nothing_anew_for_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(describe, "HOG", NumberedHOG)
+    configure({})
+    files.save_array("data/flat/train_images.npy", striped(1, 2, 1, 3, 4, 5, 6, 2))
+    describe.main()
+    assert files.load_array("data/features/train_hog.npy")[:, 0].tolist() == [0, 1, 0, 2, 3, 4, 5, 1]
+
+
 # ---- kmeans
 
 
@@ -90,6 +111,14 @@ def test_kmeans_of_hog_reads_the_features_and_no_pixels() -> None:
     assignments = files.load_array("data/clusters/assignments.npy")
     assert assignments[0] == assignments[3] != assignments[1] == assignments[2]
     assert files.load_object("data/clusters/kmeans.joblib").steps[0][1] == "passthrough"
+
+
+def test_kmeans_takes_as_many_clusters_as_images() -> None:
+    configure({"clusters": 3})
+    files.save_array("data/flat/train_images.npy", grey(0, 100, 200))
+    kmeans.main()
+    assert sorted(files.load_array("data/clusters/assignments.npy")) == [0, 1, 2]
+    assert files.load_array("data/clusters/distances.npy").tolist() == [0, 0, 0]
 
 
 def test_kmeans_refuses_more_clusters_than_images_and_writes_nothing() -> None:
