@@ -24,7 +24,8 @@ def main() -> None:
         ("propagated_soft", active, _soft_labels(active, settings)),
     ):
         label_sets.save(name, label_set)
-        print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
+        if len(label_set):
+            print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
 def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:

@@ -24,8 +24,8 @@ from fewlabels.threads import for_each_chunk
 
 CHUNK = 1024
 """Rows that are scored at a time, so that memory stays bounded."""
-TEMPERATURES = (0.5, 50.0)
-"""The factor from scores to logits is searched between these."""
+LOWEST = 0.5
+"""The factor from scores to logits is searched from here on."""
 PSEUDO_COUNT = 0.5
 """Labels of each class that count as seen beforehand, when the temperature is chosen."""
 ROUNDING = 1e-9
@@ -233,11 +233,14 @@ def _temperature(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> float
     """Find the temperature of the smallest log loss (C. Guo et al., ICML 2017), by smoothed targets.
 
     The targets are those of J. Platt, "Probabilistic outputs for support vector machines", 1999, for several classes,
-    with the half counts of R. Krichevsky and V. Trofimov, 1981. Where every temperature is as good, it is the lowest.
+    with the half counts of R. Krichevsky and V. Trofimov, 1981. By these, the odds of the only class seen so far
+    against another are 2 n + 1 to 1 after n labels. Labels far from each other predict each other by tiny differences
+    of scores, which no temperature may enlarge beyond that: a difference of a half has these odds at most. Where every
+    temperature is as good, it is the lowest.
     """
     n, n_classes = right.shape
     targets = (n * right + PSEUDO_COUNT) / (n + PSEUDO_COUNT * n_classes)
-    low, high = np.log(TEMPERATURES)
+    low, high = np.log(LOWEST), np.log(2 * np.log(n / PSEUDO_COUNT + 1))
 
     def loss(log: float) -> float:
         return float(-(targets * log_softmax(np.exp(log) * scores, axis=1)).sum(axis=1).mean())

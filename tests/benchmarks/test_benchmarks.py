@@ -126,6 +126,18 @@ def test_digits_are_compared_seed_by_seed() -> None:
     assert row["gain"] == pytest.approx({"mean": 0.07, "sd": np.std([0.1, 0.04], ddof=1)})
 
 
+def test_students_and_ensembles_of_digits_have_columns_too() -> None:
+    run: dict[str, Any] = dict.fromkeys((*digits.METHODS, *digits.NETWORKS), 0.5) | {"budget": 50, "voters": ["ridge"]}
+    rows = digits.summary([run | {"seed": 0, "student": 0.6}, run | {"seed": 1, "student": 0.8}])
+    assert rows[0]["student"] == pytest.approx({"mean": 0.7, "sd": np.std([0.6, 0.8], ddof=1)})
+    with redirect_stdout(io.StringIO()) as output:
+        digits.print_table(rows)
+    lines = output.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum("│" in line for line in lines) == 1
+    assert "70.00 ± 14.14" in output.getvalue()
+
+
 def test_few_labels_of_small_images_are_enough() -> None:
     """What the README claims, on one seed and with room for rounding."""
     from sklearn.datasets import load_digits

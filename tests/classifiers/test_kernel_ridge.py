@@ -167,10 +167,17 @@ def test_labels_that_do_not_predict_each_other_are_no_reason_to_be_sure() -> Non
         assert model.predict_proba(X).max() < 0.2
 
 
+def test_labels_far_from_each_other_are_no_reason_to_be_sure() -> None:
+    """Two of one class, each hardly a reason for the other: near them, the odds are 5 to 1 for half a score."""
+    model = KernelRidgeClassifier(classes=range(3)).fit([[0.0], [2.0]], [2, 2])
+    assert np.exp(model.temperature_ / 2) == pytest.approx(5, rel=1e-3)
+    assert 0.8 < model.predict_proba([[0.0]])[0, 2] < 0.95
+
+
 def test_hundreds_of_labels_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = blobs(400)
     found = KernelRidgeClassifier().fit(X, y).temperature_
-    monkeypatch.setattr(kernel_ridge, "PSEUDO_COUNT", 0)
+    monkeypatch.setattr(kernel_ridge, "PSEUDO_COUNT", 1e-9)
     assert found == pytest.approx(KernelRidgeClassifier().fit(X, y).temperature_, rel=0.1)
 
 

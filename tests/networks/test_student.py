@@ -94,14 +94,14 @@ def test_a_batch_is_no_larger_than_the_images_are_many(count: int, steps: int) -
     assert np.isfinite(trained.predict_proba(images)).all()
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(1, [7, 14]), (2, [4, 8, 12, 16]), (10, list(range(3, 61, 3)))])
+@pytest.mark.parametrize(("epochs", "steps"), [(1, [7]), (2, [4, 8]), (10, list(range(3, 31, 3)))])
 def test_a_generation_of_few_images_has_a_least_number_of_steps(
     epochs: int, steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 90 images an epoch has 3 batches; at least 7 steps are divided by the epochs."""
     monkeypatch.setattr(student, "LEAST_STEPS", 7)
     images, labels = bars(90)
-    assert [row["step"] for row in train(images, unsure(labels, 0.9), epochs=epochs).curves] == steps
+    assert [row["step"] for row in train(images, unsure(labels, 0.9), generations=1, epochs=epochs).curves] == steps
 
 
 def test_the_least_number_of_steps_does_not_bind_for_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_few_images_and_one_class_are_enough(count: int) -> None:
         np.arange(count), np.zeros(count, np.uint8), np.arange(count) == 0, np.eye(3, dtype=np.float32)[[0] * count]
     )
     for label_set in (unsure(labels, 0.9), one):
-        probabilities = train(images, label_set, epochs=1).predict_proba(images)
+        probabilities = train(images, label_set, generations=1 + (count == 1), epochs=1).predict_proba(images)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 

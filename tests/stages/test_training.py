@@ -33,23 +33,17 @@ def settings() -> params.Params:
     )
 
 
-@pytest.mark.parametrize(
-    ("train", "least"),
-    [
-        (train_lr.train, 2),
-        (train_lr_distances.train, 2),
-        (train_ridge.train, 1),
-        (train_nn.train, 2),
-        (ensemble.train, 1),
-    ],
-    ids=["lr", "lr_distances", "ridge", "nn", "ensemble"],
-)
-def test_what_cannot_be_trained_is_named(train: Callable[..., Any], least: int, settings: params.Params) -> None:
+LEAST = {train_lr: 2, train_lr_distances: 2, train_ridge: 1, train_nn: 2, ensemble: 1}
+"""Labels, or classes, that each stage needs."""
+
+
+@pytest.mark.parametrize("stage", LEAST, ids=lambda stage: stage.__name__)
+def test_what_cannot_be_trained_is_named(stage: Any, settings: params.Params) -> None:
     with pytest.raises(CannotTrainError, match="no labels"):
-        train(settings, "random", LabelSet.from_bought([], []), IMAGES)
-    if least > 1:
-        with pytest.raises(CannotTrainError, match="one class only: 1 image of class 2|1 label is too few"):
-            train(settings, "random", LabelSet.from_bought([5], [2]), IMAGES)
+        stage.train(settings, "random", LabelSet.from_bought([], []), IMAGES)
+    if LEAST[stage] > 1:
+        with pytest.raises(CannotTrainError, match=r"one class only: 1 image of class 2|1 label is too few"):
+            stage.train(settings, "random", LabelSet.from_bought([5], [2]), IMAGES)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
