@@ -103,3 +103,20 @@ def test_too_few_classes_are_named() -> None:
     ):
         with pytest.raises(CannotTrainError, match=message):
             LabelSet.from_bought(rows, labels).require_classes(least)
+
+
+def test_probabilities_may_be_off_by_rounding() -> None:
+    """By less than a thousandth: float32 sums, and whoever rounds to four decimals."""
+    row = np.array([0, 1], np.int64), np.array([1, 1], np.uint8), np.ones(2, bool)
+    LabelSet(*row, np.array([[0.3333, 0.6663], [0, 1]], np.float32))
+    with pytest.raises(ValueError, match=r"^probabilities: a row is not 0 or more with a sum of 1$"):
+        LabelSet(*row, np.array([[0.33, 0.668], [0, 1]], np.float32))
+
+
+def test_a_row_number_is_up_to_the_largest_integer() -> None:
+    assert LabelSet.from_bought(np.array([2**63 - 1], np.uint64), [0]).rows.tolist() == [2**63 - 1]
+
+
+def test_no_labels_are_said_in_two_words() -> None:
+    with pytest.raises(CannotTrainError, match=r"^no labels$"):
+        LabelSet.from_bought([], []).require_classes(1)

@@ -67,3 +67,35 @@ def test_regression_needs_two_classes() -> None:
     model = logistic_regression(FunctionTransformer(scale_pixels), C=1, max_iterations=10)
     with pytest.raises(ValueError, match="only one class"):
         model.fit(striped(60)[0], np.full(60, 2, np.uint8))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("whiten", [False, True])
+def test_the_iterations_end_where_they_are_told(whiten: bool) -> None:
+    images, labels = striped(60)
+    for most in (2, 3):
+        model = logistic_regression(FunctionTransformer(scale_pixels), C=10, max_iterations=most, whiten=whiten)
+        assert model.fit(images, labels)[-1].n_iter_.tolist() == [most]
+
+
+def test_directions_without_variance_are_not_whitened() -> None:
+    """The same number twice: what is left of their difference is rounding, and would be blown up to a variance of 1."""
+    images, labels = striped(60)
+    once = FunctionTransformer(lambda X: scale_pixels(X)[:, ::12])
+    twice = FunctionTransformer(lambda X: np.tile(scale_pixels(X)[:, ::12] * np.float32(0.7), 2))
+    one, other = (logistic_regression(make, C=1, max_iterations=300, whiten=True) for make in (once, twice))
+    wanted = one.fit(images, labels).predict_proba(striped(30, seed=1)[0])
+    assert other.fit(images, labels)[-1].coef_.shape == (3, 8)
+    np.testing.assert_allclose(other.predict_proba(striped(30, seed=1)[0]), wanted, atol=2e-3)
+
+
+def test_whitened_features_are_centred_at_the_images_of_training() -> None:
+    """So that L-BFGS starts near its end: in far fewer iterations than pixels in 0..1 need."""
+    images, labels = striped(60)
+    model = logistic_regression(FunctionTransformer(scale_pixels), C=1, max_iterations=300).fit(images, labels)
+    centred = model[:-1].transform(images)
+    np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-6)
+    assert centred.dtype == np.float32
+    whitened = logistic_regression(FunctionTransformer(scale_pixels), C=1, max_iterations=300, whiten=True)
+    points = whitened.fit(images, labels)[:-1].transform(images)
+    np.testing.assert_allclose(np.cov(points.T), np.eye(points.shape[1]), atol=0.02)

@@ -90,3 +90,14 @@ def test_a_cluster_without_a_label_takes_none_from_elsewhere() -> None:
     with pytest.raises(ValueError, match="cluster 0 has 2 bought labels, not 1"):
         propagate(label_set([0, 1, 2, 4], [7, 4, 1, 1]), assignments)
     assert propagate(label_set([0, 2, 4], [7, 4, 1]), assignments).labels.tolist() == [7, 7, 4, 4, 1]
+
+
+@pytest.mark.parametrize("labelled", [[0, 1], [0, 2], [1, 2]])
+def test_the_cluster_without_a_label_may_be_any_and_of_one_image(labelled: list[int]) -> None:
+    [missing] = {0, 1, 2} - set(labelled)
+    with pytest.raises(ValueError, match=f"^cluster {missing} has 0 bought labels, not 1$"):
+        propagate(label_set(labelled, [7, 4]), np.array([0, 1, 2], np.int32))
+
+
+def test_nothing_is_spread_over_no_images() -> None:
+    assert len(propagate(label_set([], []), np.empty(0, np.int32))) == 0
