@@ -16,6 +16,8 @@ DTYPES = (np.float64, np.float32, np.uint8)
 """What the compiled loops take without a conversion; other numbers become the first."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Distances that float32 holds in full precision, sums over thousands of dimensions included."""
+OUTLYING = 100
+"""Times the usual distance from the medians: beyond it a point is an outlier."""
 CHUNK = 1024
 """Rows, or columns, that are multiplied at once."""
 EXACT_SIDE = 4096
@@ -85,6 +87,30 @@ def spread_about(X: NDArray[Any], origin: Doubles) -> float:
     if not np.isfinite(origin).all():
         return np.inf
     return max(map_chunks(lambda rows: _spread(X[rows], origin), len(X), CHUNK), default=0.0)
+
+
+def has_outliers(X: NDArray[Any]) -> bool:
+    """Tell whether some points are so far off that float32, which has to hold these, cannot tell the others apart.
+
+    Parameters
+    ----------
+    X : ndarray of float64, float32 or uint8, shape (n, d)
+
+    Returns
+    -------
+    bool
+        True if a point is more than OUTLYING times as far from the medians as nine of ten are.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0], [1.0], [2.0]] * 10)
+    >>> has_outliers(points), has_outliers(np.append(points, [[1e6]], axis=0))
+    (False, True)
+    """
+    sample = X[evenly_spaced(len(X), 1_000)].astype(np.float64)
+    medians = np.median(sample, axis=0)
+    usual = float(np.quantile(np.abs(sample - medians).max(axis=1), 0.9))
+    return usual > 0 and spread_about(X, medians) > OUTLYING * usual
 
 
 def unit_of(spread: float) -> float:

@@ -17,6 +17,8 @@ MOST_AXES = 256
 """Axes of the subspace at most: more would cost more than they save."""
 FAR = 1000
 """Times the radius of the centroids: for points farther off, float32 has too few digits to tell the centroids apart."""
+NEAR = 1e-3
+"""Times the squared distance from the origin: of a smaller one, float32 has too few digits left."""
 
 
 def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
@@ -50,6 +52,7 @@ def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
         squares *= -2
         squares += around.norms
         squares += row_norms[:, None]
+        _refine(rows, around.centroids, row_norms, squares)
         np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
         if len(far):
             shared, rest = around.squares_of_far(X[chunk][far])
@@ -162,6 +165,15 @@ def squared_distance(a: Any, b: Any, first: int, last: int) -> Any:
         difference = a[t] - b[t]
         total += difference * difference
     return total
+
+
+@compiled
+def _refine(rows: Any, centroids: Any, norms: Any, squares: Any) -> None:
+    """Compute small squares anew, from the differences: they were small differences of large numbers."""
+    for i in range(len(rows)):
+        for j in range(len(centroids)):
+            if squares[i, j] < NEAR * norms[i]:
+                squares[i, j] = squared_distance(rows[i], centroids[j], 0, rows.shape[1])
 
 
 @compiled

@@ -25,7 +25,9 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.cluster import KMeans as Lloyd
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import euclidean_distances, pairwise_distances_argmin_min
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -34,6 +36,7 @@ from fewlabels.arrays import (
     Doubles,
     Floats,
     center_of,
+    has_outliers,
     main_axes,
     relative_to,
     spread_about,
@@ -69,6 +72,9 @@ ATTEMPTS, WORTHWHILE = 6, 5e-4
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """k-means clustering with scikit-learn's interface.
+
+    Where some points are outliers, so far off that float32 cannot tell the others apart, it is scikit-learn's own,
+    which computes in float64; a cluster may then be empty.
 
     There are no sample weights: moves, swaps and splits count points, and no cluster is left empty. A point that
     counts twice can be given twice.
@@ -140,8 +146,17 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         points = self._validated(X, reset=True)
         if self.n_clusters > len(points):
             raise ValueError(f"n_clusters: {self.n_clusters} is more than the number of samples, {len(points)}")
-        self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, check_random_state(self.random_state))
-        self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_)
+        self._outliers = has_outliers(points)
+        if self._outliers:
+            unit_of(spread_about(points, center_of(points)))
+            lloyd = Lloyd(self.n_clusters, n_init=1, random_state=self.random_state).fit(points.astype(np.float64))
+            self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
+            self.labels_, self.distances_ = self._nearest(points)
+            distinct = len(np.unique(self.labels_))
+        else:
+            random = check_random_state(self.random_state)
+            self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, random)
+            self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_)
         self.inertia_ = _inertia(self.distances_)
         self._n_features_out = self.n_clusters
         if distinct < self.n_clusters:
@@ -177,7 +192,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ndarray of float32, shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        return distances_to_centroids(self._validated(X, reset=False), self.cluster_centers_)
+        points = self._validated(X, reset=False)
+        if self._outliers:
+            distances: Floats = euclidean_distances(*self._about_median(points)).astype(np.float32)
+            return distances
+        return distances_to_centroids(points, self.cluster_centers_)
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Compute the negative of the inertia that the points have with these centroids.
@@ -196,7 +215,16 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
         check_is_fitted(self)
-        return assign_to_nearest(self._validated(X, reset=False), self.cluster_centers_)
+        points = self._validated(X, reset=False)
+        if self._outliers:
+            labels, distances = pairwise_distances_argmin_min(*self._about_median(points))
+            return labels.astype(np.int32), distances.astype(np.float32)
+        return assign_to_nearest(points, self.cluster_centers_)
+
+    def _about_median(self, points: NDArray[Any]) -> tuple[Doubles, Doubles]:
+        """Compute where points and centroids are from the median centroid, which is no outlier, in float64."""
+        origin = np.median(self.cluster_centers_, axis=0)
+        return points - origin, self.cluster_centers_ - origin
 
     def _validated(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
         points: NDArray[Any] = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)

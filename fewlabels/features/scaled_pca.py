@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import DTYPES, Floats, center_of, principal_axes, relative_to, spread_about, unit_of
+from fewlabels.arrays import CHUNK, DTYPES, Floats, center_of, principal_axes, relative_to, spread_about, unit_of
 from fewlabels.parameters import WholeNumber
+from fewlabels.threads import for_each_chunk
 
 
 class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -91,7 +92,12 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=DTYPES, reset=False)
-        reduced: Floats = np.matmul(relative_to(points, self.mean_), self.components_)
+        reduced = np.empty((len(points), self._n_features_out), np.float32)
+
+        def fill(rows: slice) -> None:
+            np.matmul(relative_to(points[rows], self.mean_), self.components_, out=reduced[rows])
+
+        for_each_chunk(fill, len(points), CHUNK)
         return reduced
 
     def __sklearn_tags__(self) -> Any:

@@ -402,3 +402,20 @@ def test_a_distance_to_the_point_itself_is_nothing_and_never_nan() -> None:
 
 def test_no_points_have_no_distances() -> None:
     assert distances_to_centroids(normal(0, 3), normal(5, 3)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e9])
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_an_outlier_leaves_the_other_clusters_as_they_are(far: float, offset: float) -> None:
+    random = np.random.default_rng(0)
+    truth = np.repeat(range(5), 60)
+    points = random.normal(scale=0.2, size=(300, 2)) + 5 * np.array([[0, 0], [0, 1], [1, 0], [1, 1], [3, 3]])[truth]
+    with_outlier = np.append(points, [[far, far]], axis=0) + offset
+    # scikit-learn's seeds, which are drawn by squared distances, need not find every cluster: the best of some
+    kmeans = min((KMeans(6, random_state=seed).fit(with_outlier) for seed in range(8)), key=lambda one: one.inertia_)
+    assert adjusted_rand_score(truth, kmeans.labels_[:-1]) == 1
+    means = np.array([points[truth == one].mean(axis=0) for one in range(5)])
+    inertia = np.sum((points - means[truth]) ** 2)
+    assert kmeans.inertia_ == pytest.approx(inertia, rel=1e-4)
+    assert (kmeans.predict(with_outlier) == kmeans.labels_).all()
+    assert (kmeans.transform(with_outlier).argmin(axis=1) == kmeans.labels_).all()
