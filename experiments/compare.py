@@ -5,7 +5,6 @@ characters wide. Here a heading is broken over lines, only parameters in which t
 figures that are the same in all runs stand below the table if it would not fit otherwise.
 """
 
-import argparse
 import json
 import shutil
 from typing import Any
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from experiments import repository, results
 from experiments.runs import Run, read_all
+from stages import command
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 WIDTH = 160
@@ -25,7 +25,6 @@ GAP = 2
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
     repository.enter_root()
     runs, left_out = read_all(workspace=True)
     width = shutil.get_terminal_size((WIDTH, 0)).columns
@@ -42,7 +41,7 @@ def main() -> None:
                 table.add_row(name, *(cells[at] for cells in block.values()))
             console.print(table)
             console.print()
-        console.print("Test accuracy and purity in %; of a parameter, only where runs differ.")
+        console.print("Test accuracies and purities in %. A parameter has a column only if the runs differ in it.")
         if below:
             same = (f"{' '.join(heading.split())} {value}" for heading, value in below.items())
             console.print(f"The same in all runs: {', '.join(same)}.")
@@ -173,4 +172,4 @@ def _width(heading: str, cells: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -16,7 +16,7 @@ import tabulate
 
 from benchmarks import digits, dimensions, kmeans, models, peers, pipeline
 from experiments import charts, report, repository, results, table
-from stages import files
+from stages import command, files
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
 PAGES = (
@@ -163,4 +163,4 @@ def _printed(print_table: Callable[[], None]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

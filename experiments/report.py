@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from experiments import charts, repository, results
 from experiments.runs import FASHION, HEAD
 from experiments.runs import last as last_run
-from stages import files
+from stages import command, files
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 RESULTS, REPORT, BUDGETS = Path("metrics/results.csv"), Path("metrics/report.html"), Path("metrics/budgets.svg")
@@ -526,4 +526,4 @@ def _count(number: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from stages import command
+
 REMEDY = "clone it with git, or run `git init && git add --all && git commit --message Start` in its root"
 
 
@@ -52,4 +54,4 @@ def _git(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    enter_root()
+    command.run(enter_root)

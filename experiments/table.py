@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from stages import files
+from stages import command, files
 from stages.registry import CLASSIFIERS
 
 DETAILS = Path("metrics/details.json")
@@ -72,4 +72,4 @@ def _published(run: dict[str, Any]) -> dict[tuple[str, str], float]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

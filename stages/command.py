@@ -24,14 +24,19 @@ def run(main: Callable[[], object]) -> None:
     SystemExit
         With one line, if there is an argument, or if the operating system refuses a file.
     """
-    module = sys.modules[main.__module__]
-    argparse.ArgumentParser(
+    parser_of(main).parse_args()
+    with at_root():
+        main()
+
+
+def parser_of(function: Callable[..., object]) -> argparse.ArgumentParser:
+    """Make a parser of command lines that shows the docstring of a function's module for help."""
+    module = sys.modules[function.__module__]
+    return argparse.ArgumentParser(
         prog=f"python -m {module.__spec__.name}" if module.__spec__ else None,
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
-    with at_root():
-        main()
+    )
 
 
 @contextmanager

@@ -55,7 +55,8 @@ def checked(values: Any, path: str | Path) -> "Params":
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise SystemExit(f"{path}: {_sentence(error.errors()[0])}") from None
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a mistyped name is missing, too
+        raise SystemExit(f"{path}: {_sentence(first)}") from None
 
 
 def trainable(classifier: str) -> tuple[str, ...]:

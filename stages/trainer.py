@@ -1,6 +1,5 @@
 """What all stages that train have in common: one label set of the command line in; a model and what it predicts out."""
 
-import argparse
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fewlabels.arrays import evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import files, label_sets, params, predictions
+from stages import command, files, label_sets, params, predictions
 
 UNLABELLED = 10_000
 """Training images without a bought label, at most, that a model predicts, for the transductive accuracy."""
@@ -38,7 +37,7 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
     SystemExit
         With one line, if a parameter is wrong.
     """
-    parser = argparse.ArgumentParser(description=f"Train the classifier {classifier} on one label set.")
+    parser = command.parser_of(train)
     parser.add_argument("label_set", choices=params.trainable(classifier))
     name = parser.parse_args().label_set
     settings = params.load()

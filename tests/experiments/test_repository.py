@@ -1,6 +1,7 @@
 """The commands of experiments/ find the project, or say in one line what to do."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,8 +70,10 @@ def test_from_a_folder_in_it_the_root_is_entered(project: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("module", ["report", "compare"])
 def test_a_command_outside_a_repository_ends_without_a_traceback(project: Path, module: str) -> None:
+    for package in ("benchmarks", "experiments", "fewlabels", "stages"):
+        shutil.copytree(PROJECT / package, project / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", f"experiments.{module}"]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    environment = os.environ | {"PYTHONPATH": str(project)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

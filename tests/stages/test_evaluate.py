@@ -158,6 +158,6 @@ def test_predictions_that_another_run_left_are_removed(run: None, stage: type) -
 def test_a_wrong_parameter_is_named_before_anything_is_removed(run: None) -> None:
     text = Path("params.yaml").read_text(encoding="utf-8").replace('"percentile"', '"percentil"')
     Path("params.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"^params\.yaml: percentile: is missing$"):
+    with pytest.raises(SystemExit, match=r"^params\.yaml: percentil: is not a known parameter$"):
         check.main()
     assert predictions.path_of("lr_distances", "all").is_file()
