@@ -16,7 +16,7 @@ DTYPES = (np.float64, np.float32, np.uint8)
 """What the compiled loops take without a conversion; other numbers become the first."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Distances that float32 holds in full precision, sums over thousands of dimensions included."""
-OUTLYING = 100
+OUTLYING = 3000
 """Times the usual distance from the medians: beyond it a point is an outlier."""
 CHUNK = 1024
 """Rows, or columns, that are multiplied at once."""
@@ -99,7 +99,7 @@ def has_outliers(X: NDArray[Any]) -> bool:
     Returns
     -------
     bool
-        True if a point is more than OUTLYING times as far from the medians as nine of ten are.
+        True if a point is more than OUTLYING times as far from the medians as nine of ten are; never for whole numbers.
 
     Examples
     --------
@@ -107,6 +107,8 @@ def has_outliers(X: NDArray[Any]) -> bool:
     >>> has_outliers(points), has_outliers(np.append(points, [[1e6]], axis=0))
     (False, True)
     """
+    if X.dtype == np.uint8:
+        return False
     sample = X[evenly_spaced(len(X), 1_000)].astype(np.float64)
     medians = np.median(sample, axis=0)
     usual = float(np.quantile(np.abs(sample - medians).max(axis=1), 0.9))

@@ -118,8 +118,7 @@ def _save_curves(models: list[tuple[str, str]]) -> None:
         if classifier == "nn"
         for point in files.load_json(predictions.curves_of(name))
     ]
-    if curves:
-        files.save_json(PLOTS / "curves.json", curves)
+    files.save_json(PLOTS / "curves.json", curves)
 
 
 def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], settings: params.Params) -> None:

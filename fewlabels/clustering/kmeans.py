@@ -14,6 +14,7 @@ local optimum. Here:
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,7 +28,7 @@ from sklearn.base import (
 )
 from sklearn.cluster import KMeans as Lloyd
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import euclidean_distances, pairwise_distances_argmin_min
+from sklearn.metrics import euclidean_distances, pairwise_distances_argmin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -50,6 +51,8 @@ from fewlabels.threads import for_each_chunk
 
 VARIANCE = 0.91
 """Share of the variance that the principal axes explain: few axes for images, most for isotropic data."""
+FEW_COLUMNS = 64
+"""Up to so many dimensions all axes are kept: they cost little, and no share of the variance is too small to matter."""
 SAMPLE = 12_000
 """Points that the axes are found from, and that seeds are drawn from; at least 5 for each cluster."""
 SMALL_SAMPLE = 1_500
@@ -66,15 +69,20 @@ FEW_CLUSTERS = 128
 """Up to so many clusters, random swaps on the sample and last iterations in all dimensions are worth their time."""
 RANDOM_SWAPS, SWAP_PASSES, LAST_PASSES = 30, 5, 2
 """Swaps tried, of a sample of full size; passes of moves after each; and Lloyd's iterations in all dimensions."""
+LEAST_SWAPS = 5
+"""Swaps tried of fewer points."""
 ATTEMPTS, WORTHWHILE = 6, 5e-4
 """How often steps 3 to 5 are done at most; and by which share the last time must lower the inertia for another."""
+
+Nearest = Callable[[NDArray[Any], Any], tuple[NDArray[np.int32], Floats]]
+"""As `assign_to_nearest`."""
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """k-means clustering with scikit-learn's interface.
 
     Where some points are outliers, so far off that float32 cannot tell the others apart, it is scikit-learn's own,
-    which computes in float64; a cluster may then be empty.
+    which computes in float64.
 
     There are no sample weights: moves, swaps and splits count points, and no cluster is left empty. A point that
     counts twice can be given twice.
@@ -151,12 +159,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             unit_of(spread_about(points, center_of(points)))
             lloyd = Lloyd(self.n_clusters, n_init=1, random_state=self.random_state).fit(points.astype(np.float64))
             self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
-            self.labels_, self.distances_ = self._nearest(points)
-            distinct = len(np.unique(self.labels_))
         else:
             random = check_random_state(self.random_state)
             self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, random)
-            self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_)
+        nearest = _nearest_in_float64 if self._outliers else assign_to_nearest
+        self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_, nearest)
         self.inertia_ = _inertia(self.distances_)
         self._n_features_out = self.n_clusters
         if distinct < self.n_clusters:
@@ -194,7 +201,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         check_is_fitted(self)
         points = self._validated(X, reset=False)
         if self._outliers:
-            distances: Floats = euclidean_distances(*self._about_median(points)).astype(np.float32)
+            distances: Floats = euclidean_distances(*_about_median(points, self.cluster_centers_)).astype(np.float32)
             return distances
         return distances_to_centroids(points, self.cluster_centers_)
 
@@ -215,16 +222,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
         check_is_fitted(self)
-        points = self._validated(X, reset=False)
-        if self._outliers:
-            labels, distances = pairwise_distances_argmin_min(*self._about_median(points))
-            return labels.astype(np.int32), distances.astype(np.float32)
-        return assign_to_nearest(points, self.cluster_centers_)
-
-    def _about_median(self, points: NDArray[Any]) -> tuple[Doubles, Doubles]:
-        """Compute where points and centroids are from the median centroid, which is no outlier, in float64."""
-        origin = np.median(self.cluster_centers_, axis=0)
-        return points - origin, self.cluster_centers_ - origin
+        nearest = _nearest_in_float64 if self._outliers else assign_to_nearest
+        return nearest(self._validated(X, reset=False), self.cluster_centers_)
 
     def _validated(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
         points: NDArray[Any] = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
@@ -400,7 +399,8 @@ def _projected(X: NDArray[Any], random: np.random.RandomState) -> Floats:
     sample = X[np.sort(random.permutation(len(X))[:rows])]
     origin = center_of(sample)
     unit = unit_of(spread_about(X, origin))
-    axes = main_axes(relative_to(sample, origin, unit), VARIANCE, min(MOST_AXES, max(32, len(sample) // 8)))
+    share = VARIANCE if X.shape[1] > FEW_COLUMNS else 1
+    axes = main_axes(relative_to(sample, origin, unit), share, min(MOST_AXES, max(FEW_COLUMNS, len(sample) // 8)))
     Z = np.empty((len(X), axes.shape[1]), np.float32)
 
     def fill(chunk: slice) -> None:
@@ -423,7 +423,7 @@ def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
     if not 1 < k <= FEW_CLUSTERS:
         return best
     scatter, least = float(np.sum(squared_norms(sample), dtype=np.float64)), np.inf
-    for swap in range(1 + RANDOM_SWAPS * min(len(Z), SAMPLE) // SAMPLE):
+    for swap in range(1 + max(LEAST_SWAPS, RANDOM_SWAPS * min(len(Z), SAMPLE) // SAMPLE)):
         centroids = best.copy()
         if swap > 0:
             centroids[random.randint(k)] = sample[random.randint(len(sample))]
@@ -435,14 +435,29 @@ def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
     return best
 
 
-def _assigned(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray[np.int32], Floats, int]:
+def _nearest_in_float64(X: NDArray[Any], centroids: Doubles) -> tuple[NDArray[np.int32], Floats]:
+    """Assign each point to its nearest centroid, as `assign_to_nearest` does, where float32 has too few digits."""
+    labels = pairwise_distances_argmin(*_about_median(X, centroids)).astype(np.int32)
+    return labels, np.linalg.norm(X - centroids[labels], axis=1).astype(np.float32)
+
+
+def _about_median(X: NDArray[Any], centroids: Doubles) -> tuple[Doubles, Doubles]:
+    """Compute where points and centroids are from the median centroid, which is no outlier, in float64."""
+    origin = np.median(centroids, axis=0)
+    unit_of(spread_about(X, origin))
+    return X - origin, centroids - origin
+
+
+def _assigned(
+    X: NDArray[Any], centroids: NDArray[Any], nearest: Nearest = assign_to_nearest
+) -> tuple[NDArray[np.int32], Floats, int]:
     """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own.
 
     Also count the distinct clusters: fewer than centroids where copies of points had to be dealt out.
     """
     total = np.inf
     while True:
-        labels, distances = assign_to_nearest(X, centroids)
+        labels, distances = nearest(X, centroids)
         before, total = total, distances.sum(dtype=np.float64)
         sizes = np.bincount(labels, minlength=len(centroids))
         distinct = int(np.count_nonzero(sizes))

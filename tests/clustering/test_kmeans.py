@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.cluster import KMeans as Reference
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_iris, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
@@ -247,7 +247,10 @@ def test_wide_points_are_clustered_as_in_the_space_that_they_span(shape: tuple[i
     n, d = shape
     X, truth = make_blobs(n, n_features=d, centers=5, cluster_std=10, random_state=0)
     left, lengths, _ = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
-    wide, narrow = KMeans(5, random_state=0).fit(X), KMeans(5, random_state=0).fit(left * lengths)
+    wide, narrow = (
+        min((KMeans(5, random_state=seed).fit(points) for seed in range(5)), key=lambda one: one.inertia_)
+        for points in (X, left * lengths)
+    )
     assert adjusted_rand_score(wide.labels_, narrow.labels_) == 1
     assert adjusted_rand_score(wide.labels_, truth) == 1
     assert wide.inertia_ == pytest.approx(narrow.inertia_, rel=1e-5)
@@ -419,3 +422,21 @@ def test_an_outlier_leaves_the_other_clusters_as_they_are(far: float, offset: fl
     assert kmeans.inertia_ == pytest.approx(inertia, rel=1e-4)
     assert (kmeans.predict(with_outlier) == kmeans.labels_).all()
     assert (kmeans.transform(with_outlier).argmin(axis=1) == kmeans.labels_).all()
+
+
+def test_no_cluster_is_empty_beside_an_outlier() -> None:
+    points = np.append(np.repeat([[0.0, 0], [0, 1], [1, 0], [1, 1]], 5, axis=0), [[1e6, 1e6]], axis=0)
+    with pytest.warns(ConvergenceWarning, match="n_clusters: 8 is more than the number of distinct points, 5"):
+        kmeans = KMeans(8, random_state=0).fit(points)
+    assert np.bincount(kmeans.labels_, minlength=8).all()
+    with pytest.raises(ValueError, match="X: values 1e\\+160 from"):
+        kmeans.transform([[1e160, 0]])
+
+
+@pytest.mark.parametrize("k", [10, 30, 100])
+def test_flowers_are_clustered_as_well_as_by_scikit_learn(k: int) -> None:
+    """Four dimensions of unequal variance, and a few points in each cluster."""
+    flowers = load_iris().data
+    ours = np.mean([KMeans(k, random_state=seed).fit(flowers).inertia_ for seed in range(3)])
+    theirs = np.mean([Reference(k, n_init=1, random_state=seed).fit(flowers).inertia_ for seed in range(3)])
+    assert ours <= theirs
