@@ -41,7 +41,7 @@ def test_captions_do_not_overlap() -> None:
     for number, caption in enumerate(captions):
         others = [*captions[:number], *captions[number + 1 :], *pictures, heading]
         assert not any(caption.overlaps(other) for other in others)
-        assert 0 <= caption.x0
+        assert caption.x0 >= 0
         assert caption.x1 <= figure.bbox.x1
     assert min(picture.width for picture in pictures) > 70, "pixels, of 100 in an inch"
 
