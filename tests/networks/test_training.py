@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synthetic import STRIPES as SHAPE
 from synthetic import striped
 
-from fewlabels.label_set import LabelSet
+from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.networks import training
 from fewlabels.networks.architectures import ARCHITECTURES
 from fewlabels.networks.classifier import NetworkClassifier
@@ -193,11 +193,27 @@ def test_no_more_is_held_back_than_tells_something(monkeypatch: pytest.MonkeyPat
     assert [len(values) for values in held[0]] == [7, 7]
 
 
-@pytest.mark.parametrize(("count", "share", "held_back"), [(0, 0.1, 0), (1, 0.1, 1), (3, 0.9, 3)])
-def test_too_few_labels_to_hold_some_back(count: int, share: float, held_back: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "share", "message"),
+    [
+        (0, 0.1, "no labels"),
+        (1, 0.1, "1 label is too few to hold back 1 for validation"),
+        (3, 0.9, "3 labels are too few to hold back 3 for validation"),
+    ],
+)
+def test_too_few_labels_to_hold_some_back(count: int, share: float, message: str) -> None:
     few = LabelSet.from_bought(np.arange(count), STRIPES[:count])
-    with pytest.raises(ValueError, match=f"{count} labels are too few to hold back {held_back} for validation"):
+    with pytest.raises(CannotTrainError, match=message):
         train(STRIPED, few, validation_share=share)
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [0, 1], [0, 0, 0], [0, 1, 2]])
+def test_two_or_three_labels_are_trained_on(labels: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, *[LIVE] * 4)
+    few = LabelSet.from_bought(np.arange(len(labels)), labels)
+    trained = train(STRIPED, few, architecture="test", steps=2, restarts=3)
+    assert np.isfinite(trained.predict_proba(STRIPED)).all()
+    assert np.isfinite([row["validation_loss"] for row in trained.curves]).all()
 
 
 def test_two_labels_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
