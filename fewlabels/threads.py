@@ -44,6 +44,10 @@ def map_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterat
     [(0, 2), (2, 4), (4, 5)]
     """
     slices = [slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk)]
+    if len(slices) == 1:
+        with one_blas_thread():
+            yield work(slices[0])
+        return
     with one_blas_thread(), ThreadPoolExecutor(numba.get_num_threads()) as pool:
         yield from pool.map(work, slices)
 

@@ -17,7 +17,7 @@ LEVELS = (
     {"networks"},
     {"choosing", "spreading"},
     {"classifiers", "clustering", "features"},
-    {"arrays", "label_set", "pictures", "scores", "threads"},
+    {"arrays", "label_set", "parameters", "pictures", "scores", "threads"},
 )
 """From the top: a room may import those of lower levels, and on the lowest level also its neighbours."""
 SETUP = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -6,15 +6,17 @@ cells, so that a small shift or turn of an image changes its features little; th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.features.scaled_pca import ScaledPCA
+from fewlabels.parameters import WholeNumber
 from fewlabels.threads import for_each_chunk
 
 ORIENTATIONS = 8
@@ -56,10 +58,13 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     (50, 10)
     """
 
+    _parameter_constraints: ClassVar = {"image_shape": ["array-like"], "n_components": [WholeNumber(1)]}
+
     def __init__(self, image_shape: Sequence[int], n_components: int = 300) -> None:
         self.image_shape = image_shape
         self.n_components = n_components
 
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Find the principal components.
 
@@ -74,13 +79,14 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
         Raises
         ------
+        InvalidParameterError
+            If image_shape is not two whole numbers above 1, or n_components is not one above 0.
         ValueError
-            If X is not of that shape.
+            If X is not of that shape, or a pixel not between 0 and 255.
         """
-        images = _checked(X, self.image_shape)
+        images = self._checked(X, reset=True)
         sample = images[evenly_spaced(len(images), SAMPLE)]
         self.pca_ = ScaledPCA(self.n_components).fit(_describe(sample, self._histograms))
-        self.n_features_in_ = images.shape[1]
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 
@@ -98,11 +104,30 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         ValueError
-            If X is not of that shape.
+            If X is not of that shape, or a pixel not between 0 and 255.
         """
         check_is_fitted(self)
-        images = _checked(X, self.image_shape)
+        images = self._checked(X, reset=False)
         return _describe(images, lambda chunk: self.pca_.transform(self._histograms(chunk)))
+
+    def _checked(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+        shape = tuple(self.image_shape)
+        if len(shape) != 2 or not all(WholeNumber(2).is_satisfied_by(side) for side in shape):
+            raise InvalidParameterError(
+                f"The 'image_shape' parameter of HOG must be two whole numbers above 1, not {shape}"
+            )
+        images: NDArray[Any] = validate_data(self, X, reset=reset)
+        if images.shape[1] != shape[0] * shape[1]:
+            raise ValueError(f"X: images of shape {images.shape} are not rows of {shape[0]} x {shape[1]} pixels")
+        if images.dtype != np.uint8 and (images.min() < 0 or images.max() > 255):
+            raise ValueError(f"X: pixels from {images.min()} to {images.max()} are not between 0 and 255")
+        return images
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.positive_only = True
+        return tags
 
     def _histograms(self, images: NDArray[np.uint8]) -> Floats:
         return oriented_gradients(images, self.image_shape)
@@ -154,13 +179,6 @@ def _pooling(size: int) -> Floats:
     spacing = centres[1] - centres[0]
     weights = np.exp(-0.5 * ((np.arange(size) - centres[:, None]) / (spacing / 2)) ** 2)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
-
-
-def _checked(X: ArrayLike, image_shape: Sequence[int]) -> NDArray[np.uint8]:
-    images = np.asarray(X)
-    if images.ndim != 2 or images.shape[1] != np.prod(image_shape):
-        raise ValueError(f"images of shape {images.shape} are not rows of {' x '.join(map(str, image_shape))} pixels")
-    return images
 
 
 def _describe(images: NDArray[np.uint8], describe: Callable[[NDArray[np.uint8]], Floats]) -> Floats:

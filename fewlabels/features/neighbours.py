@@ -5,23 +5,29 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
-from fewlabels.arrays import Floats
+from fewlabels.arrays import Doubles, Floats, center_of, relative_to, spread_about, unit_of
 
 
-def nearest_neighbours(features: Floats, n_neighbours: int = 5) -> NDArray[np.int32]:
+def nearest_neighbours(features: Floats | Doubles, n_neighbours: int = 5) -> NDArray[np.int32]:
     """Find the nearest neighbours of each image, itself left out.
 
     Compares all pairs, some rows at a time: the time grows with the square of n, the memory with n.
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n, d)
+    features : ndarray of float32 or float64, shape (n, d)
+        Centred in float64, then compared in float32.
     n_neighbours : int, default=5
         At most n - 1 are found.
 
     Returns
     -------
     ndarray of int32, shape (n, min(n_neighbours, n - 1))
+
+    Raises
+    ------
+    ValueError
+        If values are more than 1e30 or, all of them, less than 1e-30 from their mean.
 
     Examples
     --------
@@ -31,7 +37,11 @@ def nearest_neighbours(features: Floats, n_neighbours: int = 5) -> NDArray[np.in
            [3],
            [2]], dtype=int32)
     """
-    search = NearestNeighbors(n_neighbors=min(n_neighbours, len(features) - 1), algorithm="brute").fit(features)
+    if len(features) <= 1 or n_neighbours < 1:
+        return np.empty((len(features), 0), np.int32)
+    origin = center_of(features)
+    points = relative_to(features, origin, unit_of(spread_about(features, origin)))
+    search = NearestNeighbors(n_neighbors=min(n_neighbours, len(points) - 1), algorithm="brute").fit(points)
     neighbours: NDArray[np.int32] = search.kneighbors(return_distance=False).astype(np.int32)
     return neighbours
 

@@ -1,14 +1,14 @@
 """Principal components scaled by one number, so that the same kernel suits features of several kinds."""
 
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import eigh
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import Floats
+from fewlabels.arrays import DTYPES, Floats, center_of, principal_axes, relative_to, spread_about, unit_of
+from fewlabels.parameters import WholeNumber
 
 
 class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -24,7 +24,7 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Attributes
     ----------
-    mean_ : ndarray of float32, shape (d,)
+    mean_ : ndarray of float64, shape (d,)
     components_ : ndarray of float32, shape (d, n_components)
         The principal directions, divided by the scale; that of the largest variance first.
     n_features_in_ : int
@@ -37,31 +37,39 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ((100, 3), 1.0)
     """
 
+    _parameter_constraints: ClassVar = {"n_components": [WholeNumber(1)]}
+
     def __init__(self, n_components: int) -> None:
         self.n_components = n_components
 
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Find the principal components.
 
         Parameters
         ----------
-        X : array-like of float32, shape (n, d)
+        X : array-like, shape (n, d)
+            Centred in float64, then computed with in float32.
         y : ignored
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        InvalidParameterError
+            If n_components is not a whole number above 0.
+        ValueError
+            If X holds NaN or infinity, or values are more than 1e30 or, all of them, less than 1e-30 from their mean.
         """
-        points = np.asarray(X, np.float32)
-        n, d = points.shape
-        self.mean_ = points.mean(axis=0)
-        centred = points - self.mean_
-        count = min(self.n_components, n, d)
-        variances, directions = eigh(centred.T @ centred / n, subset_by_index=(d - count, d - 1))
-        scale = np.sqrt(max(variances.sum(), np.finfo(np.float32).tiny))
-        self.components_ = np.ascontiguousarray(directions[:, ::-1] / scale, np.float32)
-        self.n_features_in_ = d
-        self._n_features_out = count
+        points = validate_data(self, X, dtype=DTYPES)
+        self.mean_ = center_of(points)
+        unit = unit_of(spread_about(points, self.mean_))
+        squares, axes = principal_axes(relative_to(points, self.mean_, unit), min(self.n_components, *points.shape))
+        scale = np.sqrt(max(squares.sum(dtype=np.float64) / len(points), np.finfo(np.float32).tiny))
+        self.components_ = np.ascontiguousarray(axes / (scale * unit), np.float32)
+        self._n_features_out = self.components_.shape[1]
         return self
 
     def transform(self, X: ArrayLike) -> Floats:
@@ -69,12 +77,23 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Parameters
         ----------
-        X : array-like of float32, shape (n, d)
+        X : array-like, shape (n, d)
 
         Returns
         -------
         ndarray of float32, shape (n, n_components)
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, or has another number of columns.
         """
         check_is_fitted(self)
-        reduced: Floats = np.matmul(np.asarray(X, np.float32) - self.mean_, self.components_)
+        points = validate_data(self, X, dtype=DTYPES, reset=False)
+        reduced: Floats = relative_to(points, self.mean_) @ self.components_
         return reduced
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -267,6 +267,22 @@ def test_a_seed_gives_the_same_bytes_every_time() -> None:
     assert fitted(KMeans(40, random_state=4).fit(X)) != fitted(first)
 
 
+@pytest.mark.parametrize("k", [5, 40, 200])
+def test_the_number_of_threads_does_not_change_a_byte(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the compiled loops; matrix products and eigenvectors are computed on one thread each anyway."""
+    X = normal(3000, 6) @ normal(6, 60, seed=1) + np.float32(0.3) * normal(3000, 60, seed=2)
+    many = fitted(KMeans(k, random_state=0).fit(X))
+    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
+    assert fitted(KMeans(k, random_state=0).fit(X)) == many
+
+
+def test_few_clusters_reach_the_best_of_several_starts() -> None:
+    """Random swaps leave the local optimum that one start ends in."""
+    X = normal(6_000, 4) @ normal(4, 8, seed=1)
+    best = Reference(8, n_init=5, random_state=0).fit(X).inertia_
+    assert KMeans(8, random_state=0).fit(X).inertia_ <= 1.001 * best
+
+
 def memory_map(X: Floats, folder: Path) -> Floats:
     np.save(folder / "points.npy", X)
     mapped: Floats = np.load(folder / "points.npy", mmap_mode="r")

@@ -1,12 +1,16 @@
 """Oriented gradients against a reference written pixel by pixel, and what their components must keep."""
 
+from collections.abc import Callable
 from math import atan2, exp, hypot, pi, sqrt
+from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fewlabels.features.hog import HOG, oriented_gradients
 
@@ -105,3 +109,44 @@ def test_identical_images_have_finite_features() -> None:
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="not rows of 8 x 8 pixels"):
         HOG((8, 8)).fit(images(5, 8, 9))
+
+
+@pytest.mark.parametrize("image_shape", [(8,), (8, 8, 1), (8, 0), (1, 64), (8.0, 8.0), (True, 64), ("8", "8"), None, 8])
+def test_an_image_shape_that_is_none_is_refused(image_shape: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'image_shape' parameter of HOG must be"):
+        HOG(image_shape).fit(images(5, 8, 8))
+
+
+@pytest.mark.parametrize("n_components", [0, -1, 2.5, "3", True])
+def test_a_number_of_components_that_is_none_is_refused(n_components: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'n_components' parameter of HOG must be an int"):
+        HOG((8, 8), n_components=n_components).fit(images(5, 8, 8))
+
+
+@pytest.mark.parametrize(("value", "message"), [(-1, "from -1.0 to"), (256, "to 256.0 are"), (np.nan, "contains NaN")])
+def test_pixels_that_are_none_are_refused(value: float, message: str) -> None:
+    pixels = images(5, 8, 8).astype(np.float64)
+    hog = HOG((8, 8)).fit(pixels)
+    pixels[2, 3] = value
+    for method in (hog.transform, HOG((8, 8)).fit):
+        with pytest.raises(ValueError, match=message):
+            method(pixels)
+
+
+OTHER_SHAPES = """
+    fit_score_takes_y estimators_overwrite_params dont_overwrite_parameters estimators_fit_returns_self
+    readonly_memmap_input positive_only_tag_during_fit estimators_dtypes dtype_object pipeline_consistency
+    estimators_nan_inf estimators_pickle f_contiguous_array_estimator transformer_data_not_an_array transformer_general
+    transformer_preserve_dtypes methods_sample_order_invariance methods_subset_invariance fit2d_1sample fit2d_1feature
+    dict_unchanged fit_idempotent fit_check_is_fitted n_features_in fit2d_predict1d
+"""
+
+
+@parametrize_with_checks(
+    [HOG((2, 2), n_components=2)],
+    expected_failed_checks=lambda _: dict.fromkeys(
+        [f"check_{name}" for name in OTHER_SHAPES.split()], "its data are no rows of height x width pixels"
+    ),
+)
+def test_it_keeps_the_conventions_of_scikit_learn(estimator: HOG, check: Callable[[HOG], None]) -> None:
+    check(estimator)

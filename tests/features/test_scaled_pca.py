@@ -1,52 +1,51 @@
-"""Scaled principal components against scikit-learn's, and scikit-learn's names for what comes out."""
+"""Scaled principal components: against scikit-learn's, far from zero, wide, and scikit-learn's own checks."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fewlabels.features.hog import HOG
 from fewlabels.features.scaled_pca import ScaledPCA
 
-POINTS = np.random.default_rng(0).normal(2, 1, (80, 5)) @ np.diag([5, 4, 3, 2, 1])
+
+def points(n: int, d: int) -> NDArray[np.float64]:
+    return np.random.default_rng(0).normal(size=(n, d)) * 0.9 ** np.arange(d)
 
 
-@pytest.mark.parametrize("kept", [1, 3, 5, 9])
-def test_components_are_scikit_learns_over_one_number(kept: int) -> None:
-    """The same number for all, such that the mean squared norm of what is kept is 1."""
-    count = min(kept, 5)
-    reference = PCA(count, svd_solver="full").fit(POINTS)
-    wanted = reference.transform(POINTS)
-    scale = np.sqrt(np.square(wanted).sum(axis=1).mean())
-    reduced = ScaledPCA(kept).fit(POINTS)
-    np.testing.assert_allclose(np.abs(reduced.transform(POINTS)), np.abs(wanted) / scale, atol=1e-3)
-    np.testing.assert_allclose(reduced.mean_, POINTS.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(np.abs(reduced.components_.T), np.abs(reference.components_) / scale, atol=1e-4)
+@parametrize_with_checks([ScaledPCA(n_components=2)])
+def test_it_keeps_the_conventions_of_scikit_learn(estimator: ScaledPCA, check: Callable[[ScaledPCA], None]) -> None:
+    check(estimator)
 
 
-def test_float64_and_lists_become_float32() -> None:
-    reduced = ScaledPCA(2).fit(POINTS.tolist())
-    assert reduced.mean_.dtype == reduced.components_.dtype == reduced.transform(POINTS).dtype == np.float32
-    assert reduced.n_features_in_ == 5
-    assert reduced.get_feature_names_out().tolist() == ["scaledpca0", "scaledpca1"]
+@pytest.mark.parametrize("shape", [(200, 20), (20, 500)])
+@pytest.mark.parametrize("offset", [0, 1e6, 1e8])
+@pytest.mark.parametrize("size", [1, 1e-29, 1e29])
+def test_components_are_those_of_scikit_learn_divided_by_one_number(
+    shape: tuple[int, int], offset: float, size: float
+) -> None:
+    X = points(*shape)
+    wanted = PCA(5, svd_solver="full").fit_transform(X)
+    wanted /= np.sqrt(np.mean(np.sum(wanted**2, axis=1)))
+    found = ScaledPCA(5).fit_transform((X + offset) * size)
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=1e-3)
 
 
-def test_fewer_points_than_components() -> None:
-    assert ScaledPCA(4).fit_transform(POINTS[:3]).shape == (3, 3)
+@pytest.mark.parametrize("n_components", [0, -1, 2.5, "3", True, None])
+def test_a_number_of_components_that_is_none_is_refused(n_components: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'n_components' parameter of ScaledPCA must be an int"):
+        ScaledPCA(n_components).fit(points(20, 5))
 
 
-def test_points_all_alike_are_at_zero() -> None:
-    np.testing.assert_array_equal(ScaledPCA(2).fit_transform(np.ones((6, 3))), np.zeros((6, 2)))
-
-
-def test_what_is_not_fitted_transforms_nothing() -> None:
-    for transformer, X in ((ScaledPCA(2), POINTS), (HOG((8, 8)), np.zeros((2, 64), np.uint8))):
-        with pytest.raises(NotFittedError):
-            transformer.transform(X)
-
-
-def test_hog_names_its_features() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (20, 72)).astype(np.uint8)
-    hog = HOG((9, 8), n_components=3).fit(images)
-    assert hog.n_features_in_ == 72
-    assert hog.get_feature_names_out().tolist() == ["hog0", "hog1", "hog2"]
+def test_what_is_no_number_and_another_width_are_refused() -> None:
+    pca = ScaledPCA(2).fit(points(20, 5))
+    with pytest.raises(ValueError, match="contains NaN"):
+        pca.transform(np.full((1, 5), np.nan))
+    with pytest.raises(ValueError, match="X has 4 features"):
+        pca.transform(points(3, 4))
+    with pytest.raises(ValueError, match="X: values 1e\\+40 from"):
+        ScaledPCA(2).fit(np.array([[1e40], [-1e40]]))
