@@ -168,7 +168,7 @@ def budgets(curves: pd.DataFrame, wide: bool = False) -> Figure:
         figure.set_size_inches(2 * WIDTH, 5.2)
     for kind, (line, looks) in LOOKS.items():
         arms = curves[curves["kind"] == kind].groupby("name", sort=False)
-        for (colour, marker), (name, arm) in zip(looks, arms, strict=False):
+        for (colour, marker), (name, arm) in zip(cycle(looks), arms, strict=False):
             axes.errorbar(
                 arm["labels"],
                 100 * arm["accuracy"],

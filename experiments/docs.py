@@ -1,6 +1,6 @@
 """Write the generated tables of README.md and docs/: `python -m experiments.docs`. A test holds them to the figures.
 
-They come from metrics/results.csv, metrics/benchmarks.json and metrics/metrics.json.
+They come from metrics/results.csv, metrics/benchmarks.json and metrics/details.json.
 """
 
 import io
@@ -15,14 +15,19 @@ import pandas as pd
 import tabulate
 
 from benchmarks import digits, kmeans, models, peers, pipeline
-from experiments import charts, report, results
+from experiments import charts, report, repository, results
+from experiments.runs import last
 from stages import evaluate, files, params
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
-PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")))
+PAGES = (
+    Path("README.md"),
+    *(Path("docs") / page.name for page in sorted((Path(__file__).parents[1] / "docs").glob("*.md"))),
+)
 
 
 def main() -> None:
+    repository.enter_root()
     generated = tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | printed_tables()
     for page, text in filled({page: page.read_text(encoding="utf-8") for page in PAGES}, generated).items():
         with files.atomic_write(page) as beside:
@@ -66,7 +71,11 @@ def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
 def printed_tables() -> dict[str, str]:
     """Make the tables that the benchmarks and the last run print, by name."""
     recorded = files.load_json(report.BENCHMARKS)
-    metrics, settings = files.load_json("metrics/metrics.json"), params.load()
+    metrics = last()
+    if metrics is None:
+        raise SystemExit("metrics/details.json: not there; `make repro` writes it")
+    of_run = {name: value for name, value in metrics.get("run", {}).items() if name in results.SWEPT}
+    settings = params.load().model_copy(update=of_run)
     print_table: dict[str, Callable[[list[dict[str, Any]]], None]] = {
         "peers": peers.print_table,
         "digits": digits.print_table,

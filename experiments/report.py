@@ -1,7 +1,8 @@
 """Write metrics/results.csv, metrics/report.html and metrics/budgets.svg, the README's chart, from all runs.
 
 `python -m experiments.report`, or `make report`. The rows of the DVC experiments in this repository replace those
-recorded in results.csv with the same parameters, label set and model; all others stay.
+recorded in results.csv with the same parameters, images, label set and model; all others stay. What it says of the last
+run, its names, settings and confusion matrices, comes from that run's own files, never from params.yaml.
 """
 
 import base64
@@ -13,12 +14,15 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments import charts, results
-from stages import files, params
+from experiments import charts, repository, results
+from experiments.runs import FASHION, HEAD
+from experiments.runs import last as last_run
+from stages import files
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 RESULTS, REPORT, BUDGETS = Path("metrics/results.csv"), Path("metrics/report.html"), Path("metrics/budgets.svg")
 BENCHMARKS = Path("metrics/benchmarks.json")
+CONFUSION, PICTURES = Path("data/plots/confusion"), Path("data/pictures")
 PUBLISHED = Path("experiments/published.csv")
 PUBLISHED_PEERS = Path("experiments/published_peers.csv")
 """Means and standard deviations of the trials in their authors' own result files."""
@@ -40,15 +44,21 @@ CAPTIONS = {
 
 
 def main() -> None:
-    runs = results.collect()
-    if (runs["run"] != "HEAD").any() or not RESULTS.exists():
+    repository.enter_root()
+    found, left_out = results.collect()
+    for line in left_out:
+        print(line)
+    if (found["run"] != HEAD).any() or not RESULTS.exists():
         if RESULTS.exists():
-            runs = results.merged(runs, pd.read_csv(RESULTS))
-        write(runs)
-        print(f"{RESULTS}: {len(runs):,} rows from {runs['run'].nunique():,} runs")
+            found = results.merged(found, results.read_csv(RESULTS))
+        if found.empty:
+            raise SystemExit("no run to report: `make repro`, then commit dvc.lock and metrics/")
+        write(found)
+        print(f"{RESULTS}: {len(found):,} rows from {found['run'].nunique():,} runs")
     else:
         print(f"no experiments here (`make sweep` runs some): {RESULTS} stays as it is")
     recorded, published = load(RESULTS), load(PUBLISHED)
+    print("\n".join(machines(recorded)))
     with files.atomic_write(BUDGETS) as partial:
         partial.write_text(charts.picture(*budget_chart(curves(recorded, published))), encoding="utf-8")
     with files.atomic_write(REPORT) as partial:
@@ -57,22 +67,22 @@ def main() -> None:
 
 
 def write(runs: pd.DataFrame) -> None:
-    """Write results.csv, which then reads with `pandas.read_csv` and writes the same again."""
+    """Write results.csv, which `experiments.results.read_csv` reads and this writes the same again."""
     with files.atomic_write(RESULTS) as partial:
         runs.to_csv(partial, index=False, lineterminator="\n", float_format="%.10g")
 
 
 def load(path: Path) -> pd.DataFrame:
     """Read results.csv or published.csv."""
-    table = pd.read_csv(path, dtype={"clusters": "Float64", "percentile": "Float64"})
-    return results.complete(table) if path == RESULTS else table
+    table = results.read_csv(path)
+    return results.complete(table) if "run" in table else table
 
 
 def curves(runs: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Compute `experiments.results.curves`, with the peers of benchmarks.json if they were measured."""
     recorded = files.load_json(BENCHMARKS) if BENCHMARKS.exists() else {}
     peers = results.best_peers(recorded.get("peers", {}).get("rows", []))
-    return results.curves(results.by_setting(runs), published, pd.read_csv(PUBLISHED_PEERS), peers)
+    return results.curves(results.by_setting(runs), published, results.read_csv(PUBLISHED_PEERS), peers)
 
 
 def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -91,8 +101,9 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
         A whole HTML page.
     """
     compared, settings = results.compared(runs, published), results.by_setting(runs)
-    collapses, costs = results.collapses(runs), _costs(runs, settings)
-    overview = curves(runs, published)
+    collapses, machine = results.collapses(runs), busiest(runs)
+    costed = costs(runs, machine)
+    overview, last = curves(runs, published), last_run() or {}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -145,8 +156,8 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
             ),
         ],
         percentiles=_percentile_table(settings),
-        run_of=_run_of(),
-        confusions=_confusions(),
+        run_of=run_of(last),
+        confusions=confusions(last),
         pictures=_pictures(),
         collapses=collapse_table(collapses),
         collapse_charts=[
@@ -157,15 +168,18 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
                 lambda: charts.collapse_rates(collapses),
             )
         ],
-        costs=costs[["what", "seconds", "peak memory, GiB"]].round(2),
+        costs=costed[["what", "seconds", "peak memory, GiB"]].round(2),
         cost_charts=[
             _chart(
                 "costs",
                 "Seconds of a single computation",
                 "A bar for each k-means and each training. The table below has the same figures.",
-                lambda: charts.costs(costs),
+                lambda: charts.costs(costed),
             )
         ],
+        machine=machine or "a machine that was not recorded",
+        machines=machines(runs),
+        others=others_table(runs),
         runs=_runs_table(runs),
     )
 
@@ -215,10 +229,13 @@ def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str
 def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame) -> list[str]:
     """State in sentences the figures that differ from the study's."""
     run = compared[compared["ours"].notna()]
-    sentences = [
-        f"{len(run)} of the study's {len(compared)} figures were run again, on {run['seeds'].min():.0f} seeds or more: "
-        f"{(run['difference'] >= 0).sum()} means are at or above the published figure."
-    ]
+    sentences = []
+    if len(run):
+        sentences.append(
+            f"{len(run)} of the study's {len(compared)} figures were run again, "
+            f"on {run['seeds'].min():.0f} seeds or more: {(run['difference'] >= 0).sum()} means are at or above the "
+            "published figure."
+        )
     default = results.with_parameters(runs[runs["clusters"] == SWEPT])
     nearest = default.drop_duplicates("seed")["distinct_nearest"].dropna()
     if len(nearest):
@@ -339,7 +356,44 @@ def _percentile_table(settings: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _costs(runs: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
+def busiest(runs: pd.DataFrame) -> str:
+    """Name the machine that most rows with a cost come from, "" if it was not recorded."""
+    timed = runs.loc[runs["seconds"].notna(), "machine"].fillna("")
+    return str(timed.mode().iloc[0]) if len(timed) else ""
+
+
+def machines(runs: pd.DataFrame) -> list[str]:
+    """State how many rows come from which machine, and how many means are over runs of several.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from experiments.report import load, machines, RESULTS
+    >>> machines(load(RESULTS))  # doctest: +SKIP
+    ['Rows from a machine that was not recorded: 462.']
+    """
+    counts = runs["machine"].fillna("a machine that was not recorded").value_counts()
+    sentences = [f"Rows from {name}: {count:,}." for name, count in counts.items()]
+    settings = results.by_setting(runs)
+    mixed = (settings["machines"] > 1).sum()
+    if mixed:
+        sentences.append(f"Means over runs of more than one machine: {mixed:,} of {len(settings):,}.")
+    return sentences
+
+
+def others_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Average the runs on other images than Fashion-MNIST, which nothing else on the page shows."""
+    others = [results.by_setting(runs, name).assign(images=name) for name in sorted({*runs["images"]} - {FASHION})]
+    if not others:
+        return pd.DataFrame()
+    table = pd.concat(others, ignore_index=True)
+    return pd.concat([table["images"], _settings_table(table)], axis=1)
+
+
+def costs(runs: pd.DataFrame, machine: str) -> pd.DataFrame:
+    """List what each computation cost on one machine, "" for those not recorded."""
+    runs = runs[runs["machine"].fillna("") == machine]
+    settings = results.by_setting(runs)
     default = results.with_parameters(runs[runs["kmeans_seconds"].notna()])
     kmeans = default.drop_duplicates(["seed", "clusters"]).groupby("clusters")["kmeans_seconds"].median()
     rows: list[dict[str, Any]] = [
@@ -365,44 +419,73 @@ def _runs_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Count the models of each run, and name its parameters that differ from today's params.yaml."""
     rows = []
     default = results.defaults()
-    others = [name for name in default if name not in results.SWEPT]
-    for run, models in runs.groupby(["run", *results.SWEPT, *others], sort=False):
-        parameters = dict(zip([*results.SWEPT, *others], run[1:], strict=True))
+    others = [name for name in default if name not in results.SWEPT and not name.startswith("data.")]
+    named = ["run", "images", *results.SWEPT, *others]
+    for run, models in runs.groupby(named, sort=False):
+        parameters = dict(zip(named, run, strict=True))
         changed = [f"{name}={parameters[name]}" for name in others if parameters[name] != default[name]]
         swept = {"seed": parameters["seed"], "clusters": f"{parameters['clusters']:.0f}"}
         swept["percentile"] = f"{parameters['percentile']:g}"
-        rows.append({"run": run[0], **swept, "models": len(models), "other parameters": " ".join(changed)})
+        swept["images"] = parameters["images"]
+        rows.append({"run": parameters["run"], **swept, "models": len(models), "other parameters": " ".join(changed)})
     return pd.DataFrame(rows)
 
 
-def _run_of() -> str:
-    settings = params.load()
-    return f"{settings.clusters:,} clusters, percentile {settings.percentile:g}, seed {settings.seed}"
+def run_of(last: dict[str, Any]) -> str:
+    """Name the settings of the last run, from its own record."""
+    run = last.get("run")
+    return f"{run['clusters']:,} clusters, percentile {run['percentile']:g}, seed {run['seed']}" if run else ""
 
 
-def _confusions() -> list[dict[str, Any]]:
-    """Compute the confusion matrix of each model of the last run, the most accurate model first."""
-    settings, metrics = params.load(), files.load_json("metrics/metrics.json")
-    classes = settings.data.classes
-    shown = []
-    models = [(name, label_set) for name in CLASSIFIERS for label_set in metrics.get(name, {})]
-    for model, label_set in sorted(models, key=lambda one: -metrics[one[0]][one[1]]["accuracy"]):
-        predictions = pd.read_csv(f"metrics/confusion/{model}_{label_set}.csv")
-        shares = pd.crosstab(predictions["actual"], predictions["predicted"], normalize="index")
-        shares = shares.reindex(index=classes, columns=classes, fill_value=0)
+def confusions(last: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compute the confusion matrix of each model of the last run, the most accurate model first.
+
+    Parameters
+    ----------
+    last : dict
+        The content of metrics/details.json.
+
+    Returns
+    -------
+    list of dict
+        For each model `title`, `accuracy`, `classes` and `rows`: pairs of a class and a list, for its test images, of
+        the share predicted as each class, None without test images. Models whose file is missing or of another run,
+        which has another accuracy, are left out.
+
+    Examples
+    --------
+    >>> from experiments.report import confusions
+    >>> confusions({"run": {"classes": ["a", "b"]}, "lr": {}})
+    []
+    """
+    shown: list[dict[str, Any]] = []
+    models = [(name, label_set) for name in CLASSIFIERS for label_set in last.get(name, {}) if "run" in last]
+    for model, label_set in sorted(models, key=lambda one: -last[one[0]][one[1]]["accuracy"]):
+        path, accuracy = CONFUSION / f"{model}_{label_set}.csv", last[model][label_set]["accuracy"]
+        if not path.exists():
+            continue
+        classes = last["run"]["classes"]
+        pairs = pd.read_csv(path, dtype={"actual": str, "predicted": str}, na_filter=False)
+        counts = pairs.pivot(index="actual", columns="predicted", values="count")
+        if {*counts.index} != {*classes} or {*counts.columns} != {*classes}:
+            continue
+        counts = counts.loc[classes, classes].to_numpy()
+        if abs(counts.trace() / counts.sum() - accuracy) > 1e-9:
+            continue
+        shares = [(row / row.sum()).tolist() if row.any() else [None] * len(row) for row in counts]
         shown.append(
             {
                 "title": f"{CLASSIFIERS[model].title}, trained on {LABEL_SETS[label_set].title}",
-                "accuracy": percent(metrics[model][label_set]["accuracy"]),
+                "accuracy": percent(accuracy),
                 "classes": classes,
-                "rows": list(zip(classes, shares.to_numpy().tolist(), strict=True)),
+                "rows": list(zip(classes, shares, strict=True)),
             }
         )
     return shown
 
 
 def _pictures() -> list[dict[str, str]]:
-    pictures = [(name, Path(f"data/pictures/{name}.png")) for name in CAPTIONS]
+    pictures = [(name, PICTURES / f"{name}.png") for name in CAPTIONS]
     return [
         {
             "title": CAPTIONS[name],

@@ -1,27 +1,27 @@
 """All runs as one tidy table, a row for each run, label set and model, and the comparisons made from it.
 
-The columns are the parameters of params.yaml by their dotted names, apart from label_sets, and COLUMNS. A run whose
-other parameters equal those of today's params.yaml, whatever its seed, clusters and percentile, is a default run.
+The columns are the parameters of params.yaml by their dotted names, apart from label_sets, and COLUMNS. A run on the
+published Fashion-MNIST whose other parameters equal those of today's params.yaml, whatever its seed, clusters and
+percentile, is a default run. What is compared here are default runs, never runs on other images.
 """
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import dvc.api
 import pandas as pd
-from ruamel.yaml import YAML
 from scipy.stats import binomtest
-from tqdm import tqdm
 
+from experiments import runs
+from experiments.runs import FASHION
 from stages import params
 from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
 COLUMNS = {
     "run": "the experiment's name, or HEAD for what was committed then",
+    "images": "Fashion-MNIST, or a digest of other images and their labels",
     "label_set": "which labels the model was trained on",
     "model": "the classifier, by its name in stages/registry.py",
     "accuracy": "share of the test images that are right",
@@ -36,6 +36,7 @@ COLUMNS = {
     "collapsed_starts": "initialisations that ended so",
     "seconds": "that the training took when it ran",
     "peak_memory_gib": "of the training",
+    "machine": "that trained it, as far as it was recorded",
     "kmeans_seconds": "that the k-means took when it ran",
     "inertia": "of the k-means",
     "cluster_purity": "share of images with the most frequent label of their cluster",
@@ -45,6 +46,11 @@ COLUMNS = {
 
 SWEPT = ["seed", "clusters", "percentile"]
 """Parameters that default runs differ in."""
+
+COSTS = ["seconds", "peak_memory_gib", "machine", "kmeans_seconds"]
+"""Columns that only the machine which ran it knows."""
+TEXT = ["run", "data.classes", "images", "label_set", "model", "machine"]
+"""Columns of text, which no reader may take for numbers: a run may be called 1e3."""
 
 OURS = {
     ("ridge", "random"): "ours: ridge, random labels",
@@ -73,10 +79,10 @@ def defaults() -> dict[str, Any]:
 
 def key() -> list[str]:
     """Name the columns whose values identify a row."""
-    return [*defaults(), "label_set", "model"]
+    return [*defaults(), "images", "label_set", "model"]
 
 
-def collect() -> pd.DataFrame:
+def collect() -> tuple[pd.DataFrame, list[str]]:
     """Read the committed run and all experiments of its history through DVC.
 
     Returns
@@ -84,13 +90,17 @@ def collect() -> pd.DataFrame:
     DataFrame
         With a column for each parameter, and COLUMNS. Of two runs with the same parameters, that of the newer commit
         counts.
+    list of str
+        A line for each run that was left out, which says why.
+
+    Examples
+    --------
+    >>> from experiments.results import collect
+    >>> results, left_out = collect()  # doctest: +SKIP
     """
-    rows: list[dict[str, Any]] = []
-    for name, revision in tqdm(_runs(), desc="reading runs", disable=None):
-        run = dvc.api.DVCFileSystem(rev=revision)
-        parameters = recorded_parameters(YAML(typ="safe", pure=True).load(run.read_text("params.yaml")))
-        rows += rows_of(name, parameters, json.loads(run.read_text("metrics/metrics.json")), _costs(run))
-    return _sorted(complete(pd.DataFrame(rows).reindex(columns=_columns())).drop_duplicates(key()))
+    found, left_out = runs.read_all()
+    table = pd.DataFrame([row for run in found for row in rows_of(run)]).reindex(columns=_columns())
+    return _sorted(complete(table).drop_duplicates(key())), left_out
 
 
 def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
@@ -106,22 +116,43 @@ def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With the columns of `new`, sorted as `collect` does.
+        With the columns of `new`, sorted as `collect` does. A run of another machine comes without its costs: they are
+        taken from the row that it replaces, if that has the same accuracy.
     """
     # A column without any value has objects for its type, which would no longer be written as numbers.
-    both = complete(pd.concat([new, recorded]).infer_objects())
+    both = complete(pd.concat([new, recorded], ignore_index=True).infer_objects())
+    known = [name for name in COSTS if name in both]
+    same = [both[name] for name in key()] + [both["accuracy"].round(9)]
+    both[known] = both.groupby(same, dropna=False)[known].transform("first")
     return _sorted(both.drop_duplicates(key())[list(new.columns)])
 
 
 def complete(results: pd.DataFrame) -> pd.DataFrame:
     """Fill in parameters that runs were recorded without, with today's defaults.
 
-    A parameter is newer than such a run: its default is what the code did before.
+    A parameter is newer than such a run: its default is what the code did before. Images are known where they were
+    verified.
     """
     filled = results.copy()
     for name, value in defaults().items():
         filled[name] = filled[name].where(filled[name].notna(), value) if name in filled else value
-    return filled.infer_objects()
+    verified = filled["data.verify"].map({True: FASHION, False: "unknown"})
+    filled["images"] = filled["images"].where(filled["images"].notna(), verified) if "images" in filled else verified
+    return (filled if "machine" in filled else filled.assign(machine=None)).infer_objects()
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table as it was written: only an empty cell is a missing value, so that `null` and `nan` stay names.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from experiments.results import read_csv
+    >>> read_csv(Path("metrics/results.csv"))["label_set"].iloc[0]  # doctest: +SKIP
+    'propagated_soft'
+    """
+    kinds = dict.fromkeys(TEXT, str) | dict.fromkeys(["clusters", "percentile"], "Float64")
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
 
 
 def _columns() -> list[str]:
@@ -135,43 +166,23 @@ def _sorted(results: pd.DataFrame) -> pd.DataFrame:
     return results.sort_values(order, kind="stable", ignore_index=True)
 
 
-def _runs() -> list[tuple[str, str]]:
-    """List name and revision of the committed run and of every finished experiment, newest commit first."""
-    experiments = [
-        (shown["Experiment"], shown["rev"])
-        for shown in dvc.api.exp_show(num=-1)
-        if shown["Experiment"] and shown["State"] in (None, "Success")
-    ]
-    return [("HEAD", "HEAD"), *experiments]
-
-
-def _costs(run: dvc.api.DVCFileSystem) -> dict[str, dict[str, float]]:
-    """Read what each training cost; for a run of another machine, or of long ago, it may not be in this cache."""
-    costs = {}
-    for path in run.find("data/costs"):
-        with suppress(FileNotFoundError):
-            costs[PurePosixPath(path).stem] = json.loads(run.read_text(path))
-    return costs
-
-
-def rows_of(
-    name: str, parameters: dict[str, Any], metrics: dict[str, Any], costs: dict[str, dict[str, float]]
-) -> Iterator[dict[str, Any]]:
+def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
     """Make the rows of one run; those of a label set or classifier that is no longer in the registry are left out."""
-    kmeans = metrics["kmeans"]
-    run = {
-        "run": name,
-        **parameters,
-        "kmeans_seconds": costs.get("kmeans", {}).get("seconds"),
+    kmeans = run.scores["kmeans"]
+    shared = {
+        "run": run.name,
+        **recorded_parameters(run.parameters),
+        "images": run.images,
+        "kmeans_seconds": run.costs.get("kmeans", {}).get("seconds"),
         "inertia": kmeans["inertia"],
         "cluster_purity": kmeans["purity"],
         "distinct_nearest": kmeans["distinct_nearest"],
     }
-    for model in metrics.keys() & CLASSIFIERS.keys():
-        for label_set in metrics[model].keys() & LABEL_SETS.keys():
-            scores = metrics[model][label_set]
-            facts = metrics["label_sets"][label_set] | scores | costs.get(f"{model}_{label_set}", {})
-            yield run | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
+    for model in run.scores.keys() & CLASSIFIERS.keys():
+        for label_set in run.scores[model].keys() & LABEL_SETS.keys():
+            scores, costs = run.scores[model][label_set], run.costs.get(f"{model}_{label_set}", {})
+            facts = run.scores["label_sets"][label_set] | scores | costs
+            yield shared | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 
 
 @cache
@@ -193,29 +204,34 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
     return arms.drop_duplicates(key(), ignore_index=True)
 
 
-def with_parameters(results: pd.DataFrame, **changes: Any) -> pd.DataFrame:
+def with_parameters(results: pd.DataFrame, images: str = FASHION, **changes: Any) -> pd.DataFrame:
     """Keep the rows whose parameters are today's defaults but for these changes, `network__steps` for network.steps.
 
-    Seed, clusters and percentile may have any value.
+    Seed, clusters and percentile may have any value. What params.yaml says of the data does not count, as it may be of
+    other images by now: `images` does.
     """
-    wanted = defaults() | {name.replace("__", "."): value for name, value in changes.items()}
-    same = pd.Series(True, index=results.index)
+    wanted = {name: value for name, value in defaults().items() if name not in SWEPT and not name.startswith("data.")}
+    wanted |= {name.replace("__", "."): value for name, value in changes.items()}
+    same = results["images"] == images
     for name, value in wanted.items():
-        if name not in SWEPT or name in changes:
-            same &= results[name] == value
+        same &= results[name] == value
     return results[same]
 
 
-def by_setting(results: pd.DataFrame) -> pd.DataFrame:
+def by_setting(results: pd.DataFrame, images: str = FASHION) -> pd.DataFrame:
     """Average default runs over seeds.
 
     Returns
     -------
     DataFrame
         A row for each model, label set, clusters and percentile: `seeds`, then `accuracy`, `purity` and `coverage`,
-        each with `…_sd`, the standard deviation over the seeds; `seconds`, the median.
+        each with `…_sd`, the standard deviation over the seeds; `seconds`, the median; `machines`, how many ran it,
+        those not recorded as one.
     """
-    groups = with_parameters(arms(results)).groupby(["model", "label_set", "clusters", "percentile"], dropna=False)
+    kept = with_parameters(arms(results), images)
+    groups = kept.assign(machine=kept["machine"].fillna("")).groupby(
+        ["model", "label_set", "clusters", "percentile"], dropna=False
+    )
     named: dict[str, tuple[str, str]] = {}
     for column in ("accuracy", "purity", "coverage"):
         named |= {column: (column, "mean"), f"{column}_sd": (column, "std")}
@@ -225,6 +241,7 @@ def by_setting(results: pd.DataFrame) -> pd.DataFrame:
         **named,
         seconds=("seconds", "median"),
         peak_memory_gib=("peak_memory_gib", "max"),
+        machines=("machine", "nunique"),
     ).reset_index()
 
 
@@ -376,7 +393,7 @@ def curves(
 
 
 def collapses(results: pd.DataFrame) -> pd.DataFrame:
-    """Count how often the study's network collapsed to a constant prediction, when it had one start.
+    """Count how often the study's network collapsed to a constant prediction on Fashion-MNIST, when it had one start.
 
     Returns
     -------
@@ -386,7 +403,10 @@ def collapses(results: pd.DataFrame) -> pd.DataFrame:
     """
     trained = arms(results)
     study = trained[
-        (trained["network.architecture"] == "study") & (trained["network.restarts"] == 0) & (trained["model"] == "nn")
+        (trained["network.architecture"] == "study")
+        & (trained["network.restarts"] == 0)
+        & (trained["model"] == "nn")
+        & (trained["images"] == FASHION)
     ]
     counted = (
         study.astype({"collapsed": bool})

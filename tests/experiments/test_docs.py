@@ -17,7 +17,7 @@ def test_the_pages_say_what_the_figures_say(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(PROJECT)
     pages = {page: page.read_text(encoding="utf-8") for page in docs.PAGES}
     tables = docs.tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | docs.printed_tables()
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics/metrics.json"], check=False).returncode:
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics/details.json"], check=False).returncode:
         [page] = [page for page, text in pages.items() if "<!-- table: run -->" in text]
         tables["run"] = pages[page].split("<!-- table: run -->\n")[1].split("\n<!-- end of table -->")[0]
     assert docs.filled(pages, tables) == pages

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from conftest import CLUSTERS, PROJECT, SMALL, Repository
 
 from experiments import charts, report, results, sweep
+from stages import files
 from stages.registry import CLASSIFIERS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -31,7 +33,7 @@ def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
     assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
     assert "stays as it is" in repository.run("python", "-m", "experiments.report")
 
-    recorded = pd.read_csv(repository.folder / report.RESULTS)
+    recorded = results.read_csv(repository.folder / report.RESULTS)
     elsewhere = recorded.assign(run="elsewhere", seed=7)
     pd.concat([recorded, elsewhere]).to_csv(repository.folder / report.RESULTS, index=False)
 
@@ -49,9 +51,14 @@ def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
         assert row.run in names
         shown = json.loads(repository.run("dvc", "metrics", "diff", "--json", "--all", "HEAD", row.run))
         metrics = shown["metrics/metrics.json"]
-        assert row.accuracy == pytest.approx(metrics["lr.random.accuracy"]["new"])
+        assert row.accuracy == pytest.approx(metrics["accuracy.lr.random"]["new"])
         assert row.seconds > 0
-    assert all(name in (repository.folder / report.REPORT).read_text(encoding="utf-8") for name in names)
+    page = (repository.folder / report.REPORT).read_text(encoding="utf-8")
+    assert all(f">{name}<" in page for name in names)
+    assert f"The last run: {CLUSTERS} clusters, percentile 30, seed 42." in page
+    compared = repository.run("python", "-m", "experiments.compare", COLUMNS="160")
+    lines = {line.split()[0]: line for line in compared.splitlines() if line.strip()}
+    assert {"workspace", "HEAD", *names} <= {*lines}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,72 @@ def test_text_in_charts_is_at_least_ten_pixels_high(page: Path) -> None:
     assert min(sizes) >= 10
     widths = {float(width) for one in drawings for width in re.findall(r'viewBox="0 0 ([0-9.]+) ', one)}
     assert min(widths) <= PHONE - 2 * 16
+
+
+NAMES = ["null", "nan", "no", "1e3"]
+
+
+@pytest.fixture
+def last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A workspace after a run on other data: class names that readers take for something else, its own settings.
+
+    params.yaml and the results are those of the project again. No test image is of the last class.
+    """
+    (tmp_path / "experiments").mkdir()
+    for path in (Path("params.yaml"), report.PUBLISHED, report.PUBLISHED_PEERS):
+        shutil.copy(PROJECT / path, tmp_path / path)
+    monkeypatch.chdir(tmp_path)
+    counts = np.array([[3, 1, 0, 0], [0, 2, 0, 2], [0, 0, 4, 0], [0, 0, 0, 0]])
+    details = {
+        "run": {"seed": 7, "clusters": 12, "percentile": 40, "classes": NAMES},
+        "kmeans": {},
+        "lr": {"random": {"accuracy": 0.75}},
+        "ridge": {"active": {"accuracy": 0.5}},
+    }
+    files.save_json("metrics/details.json", details)
+    pairs = [
+        {"actual": one, "predicted": other, "count": counts[NAMES.index(one), NAMES.index(other)]}
+        for one in sorted(NAMES)
+        for other in sorted(NAMES)
+    ]
+    files.save_table(report.CONFUSION / "lr_random.csv", pairs)
+    return details
+
+
+def test_a_run_brings_its_own_names_and_settings(last: dict[str, Any]) -> None:
+    [matrix] = report.confusions(last)
+    assert matrix["classes"] == NAMES
+    assert [name for name, _ in matrix["rows"]] == NAMES
+    shares = [row for _, row in matrix["rows"]]
+    assert shares == [[0.75, 0.25, 0, 0], [0, 0.5, 0, 0.5], [0, 0, 1, 0], [None] * 4]
+    text = report.page(report.load(PROJECT / report.RESULTS), report.load(report.PUBLISHED))
+    assert "The last run: 12 clusters, percentile 40, seed 7." in text
+    [table] = re.findall('<table class="confusion">(.*?)</table>', text, flags=re.DOTALL)
+    assert re.findall('<th scope="row">(.*?)</th>', table) == NAMES
+    cells = re.findall("<td.*?>(.*?)</td>", table)
+    assert " ".join(cells).rstrip() == "75 25 0 0 0 50 0 50 0 0 100 0"
+
+
+def test_confusions_of_another_run_are_not_shown(last: dict[str, Any]) -> None:
+    """Their accuracy or their classes differ: of a checkout without `dvc checkout`."""
+    assert report.confusions(last | {"lr": {"random": {"accuracy": 0.8}}}) == []
+    assert report.confusions(last | {"run": last["run"] | {"classes": ["null", "nan", "no", "yes"]}}) == []
+    assert report.confusions({}) == []
+
+
+def test_a_page_says_what_is_not_there_yet(last: dict[str, Any]) -> None:
+    """Neither confusion matrices nor pictures, and only one run, on other images."""
+    shutil.rmtree("data")
+    runs = report.load(PROJECT / report.RESULTS).head(1).assign(images="0a0a0a0a")
+    text = report.page(runs, report.load(report.PUBLISHED))
+    assert "confusion matrices of the last run appear here after\n<code>make repro</code>" in text
+    assert "Pictures of the representatives appear here after <code>make repro</code>" in text
+    assert "<h2>Other images</h2>" in text
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", re.sub(r"<[^>]*>", " ", text))
+
+
+def test_the_page_is_small(page: Path) -> None:
+    assert page.stat().st_size < 1_000_000
 
 
 def luminance(colour: str) -> float:

@@ -13,6 +13,7 @@ from conftest import PROJECT
 from benchmarks import peers
 from benchmarks.results import RESULTS as BENCHMARKS
 from experiments import charts, docs, report, results
+from experiments.runs import FASHION, Run
 
 
 def rows(**columns: list[object]) -> pd.DataFrame:
@@ -24,6 +25,8 @@ def rows(**columns: list[object]) -> pd.DataFrame:
         "seed": 1,
         "clusters": 2000,
         "percentile": 25,
+        "images": FASHION,
+        "machine": None,
         "label_set": "random",
         "model": "lr",
         "accuracy": 0.8,
@@ -33,6 +36,7 @@ def rows(**columns: list[object]) -> pd.DataFrame:
         "distinct_nearest": 1980,
         "collapsed": False,
         "seconds": 1.0,
+        "kmeans_seconds": None,
         "peak_memory_gib": 0.5,
     }
     assert columns.keys() <= same.keys()
@@ -50,12 +54,14 @@ def test_a_run_gives_a_row_for_each_model() -> None:
         "nn": {"propagated": {"accuracy": 0.6, "macro_f1": 0.5, "collapsed": False, "collapsed_starts": 1}},
     }
     values = {"seed": 7, "clusters": 5, "network": {"steps": 5}, "data": {"directory": "/x", "classes": ["a", "b"]}}
-    parameters = results.recorded_parameters(values | {"label_sets": {"nn": ["propagated"]}})
+    values |= {"label_sets": {"nn": ["propagated"]}}
+    parameters = results.recorded_parameters(values)
     assert parameters == {"seed": 7, "clusters": 5, "network.steps": 5, "data.classes": '["a", "b"]'}
-    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5}}
-    of_model = {row["model"]: row for row in results.rows_of("one", parameters, metrics, costs)}
+    costs = {"kmeans": {"seconds": 2.5}, "nn_propagated": {"seconds": 9.5, "peak_memory_gib": 1.5, "machine": "here"}}
+    run = Run("one", values, metrics, costs, "1e3")
+    of_model = {row["model"]: row for row in results.rows_of(run)}
     assert set(of_model) == {"lr", "nn"}
-    shared = {"run": "one", **parameters}
+    shared = {"run": "one", "images": "1e3", **parameters}
     shared |= {"label_set": "propagated", "inertia": 3.5, "cluster_purity": 0.75, "distinct_nearest": 4, **label_set}
     assert of_model["lr"] == shared | {
         "model": "lr",
@@ -148,6 +154,97 @@ def test_a_table_without_news_is_written_as_it_was(tmp_path: Path, monkeypatch: 
     runs = recorded[recorded["seconds"].isna()].head(again).assign(seconds=None)
     report.write(results.merged(runs, recorded))
     assert report.RESULTS.read_bytes() == before
+
+
+def test_names_that_look_like_numbers_or_nothing_survive_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of runs, machines and classes; only an empty cell is a missing value."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    names = ["null", "nan", "no", "1e3", "007"]
+    classes = json.dumps(names)
+    runs = rows(run=names, machine=[*names[:4], None], seed=[1, 2, 3, 4, 5], data__classes=[classes] * 5)
+    report.write(runs.assign(images="1234e567"))
+    read = report.load(report.RESULTS)
+    assert read["run"].tolist() == names
+    assert read["machine"].iloc[:4].tolist() == names[:4]
+    assert read["machine"].isna().tolist() == [False] * 4 + [True]
+    assert set(read["data.classes"]) == {classes}
+    assert set(read["images"]) == {"1234e567"}
+    before = report.RESULTS.read_bytes()
+    report.write(results.merged(read.head(0), read))
+    assert report.RESULTS.read_bytes() == before
+
+
+def test_runs_on_other_images_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in means nor among the collapses, even if params.yaml is of other images by now."""
+    runs = rows(
+        seed=[1, 2, 3],
+        images=[FASHION, FASHION, "0a0a0a0a"],
+        accuracy=[0.8, 0.9, 0.1],
+        data__classes=['["a"]', '["a"]', '["b"]'],
+    )
+    [row] = results.by_setting(runs).itertuples()
+    assert (row.seeds, row.accuracy) == (2, pytest.approx(0.85))
+    [other] = report.others_table(runs).itertuples(index=False)
+    assert (other.images, other[2]) == ("0a0a0a0a", "10.00")
+    assert len(results.arms(rows(images=[FASHION, "0a0a0a0a"]))) == 2
+    study = rows(
+        images=[FASHION, "0a0a0a0a"], model=["nn"] * 2, network__architecture=["study"] * 2, network__restarts=[0] * 2
+    )
+    assert results.collapses(study)["trainings"].tolist() == [1]
+
+
+def test_machines_are_not_mixed_silently() -> None:
+    runs = rows(seed=[1, 2, 3], machine=["here", "there", None], label_set=["random", "random", "active"])
+    assert report.machines(runs) == [
+        "Rows from here: 1.",
+        "Rows from there: 1.",
+        "Rows from a machine that was not recorded: 1.",
+        "Means over runs of more than one machine: 1 of 2.",
+    ]
+    assert report.machines(runs.tail(1)) == ["Rows from a machine that was not recorded: 1."]
+
+
+def test_seconds_are_those_of_one_machine() -> None:
+    runs = rows(seed=[1, 2, 3, 4], machine=["here", "there", "here", None], seconds=[2.0, 90.0, 4.0, None])
+    assert report.busiest(runs) == "here"
+    [cost] = report.costs(runs, "here").itertuples()
+    assert cost.seconds == 3.0
+    assert report.busiest(runs.tail(1)) == ""
+
+
+def test_a_run_without_its_costs_keeps_those_recorded_for_the_same_result() -> None:
+    """A run of another machine that is not in this cache; with another accuracy it is another result."""
+    recorded = rows(run=["old"] * 2, seed=[1, 2], machine=["there"] * 2, seconds=[9.0, 9.0], accuracy=[0.8, 0.7])
+    run = rows(run=["new"] * 2, seed=[1, 2], machine=[None] * 2, seconds=[None] * 2, accuracy=[0.8, 0.9])
+    both = results.merged(run, recorded)
+    assert both["run"].tolist() == ["new", "new"]
+    assert both["machine"].iloc[0] == "there"
+    assert both["seconds"].iloc[0] == 9
+    assert both[["machine", "seconds"]].iloc[1].isna().all()
+    own = rows(seed=[1], machine=["here"], seconds=[5.0])
+    [again] = results.merged(own, recorded.head(1)).itertuples()
+    assert (again.machine, again.seconds) == ("here", 5)
+
+
+def test_every_number_of_labels_has_its_line_of_purity() -> None:
+    counts = [100, 200, 300, 500, 1000, 2000]
+    runs = rows(clusters=counts, label_set=["propagated"] * 6, coverage=[1.0] * 6, purity=[0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    [axes] = charts.purity_against_coverage(results.by_setting(runs)).axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert list(drawn) == [f"{count:,} labels" for count in counts]
+    assert drawn["2,000 labels"] == [100]
+    assert len({line.get_marker() for line in axes.lines}) == 6
+
+
+def test_every_published_method_has_its_line() -> None:
+    """More of them than looks were given to their kind."""
+    names = [f"published: {name}" for name in "abcde"]
+    curves = pd.DataFrame({"kind": "elsewhere", "name": names, "labels": 100, "accuracy": 0.5, "sd": np.nan})
+    [axes] = charts.budgets(curves).axes
+    assert axes.get_legend_handles_labels()[1] == names
 
 
 def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
@@ -339,5 +436,5 @@ def test_a_label_set_that_is_no_longer_there_is_left_out() -> None:
     label_set, scores = {"bought": 5, "rows": 9, "purity": 0.5, "coverage": 0.25}, {"accuracy": 0.5}
     metrics = {"kmeans": kmeans, "label_sets": {"random": label_set, "gone": label_set}}
     metrics |= {"lr": {"random": scores, "gone": scores}, "nobody": {"random": scores}}
-    [row] = results.rows_of("one", {"seed": 1}, metrics, {})
+    [row] = results.rows_of(Run("one", {"seed": 1}, metrics, {}, FASHION))
     assert (row["model"], row["label_set"]) == ("lr", "random")
