@@ -402,3 +402,12 @@ def test_a_distance_to_the_point_itself_is_nothing_and_never_nan() -> None:
 
 def test_no_points_have_no_distances() -> None:
     assert distances_to_centroids(normal(0, 3), normal(5, 3)).shape == (0, 5)
+
+
+def test_each_point_far_off_has_a_distance_of_its_own() -> None:
+    centroids = normal(9, 4).astype(np.float64)
+    far = np.outer([1e7, -3e9, 5e12], [1.0, 2, -1, 0.5])
+    labels, distances = assign_to_nearest(far, centroids)
+    every = cdist(far, centroids)
+    np.testing.assert_allclose(distances, every.min(axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(labels, (centroids @ far.T).argmax(axis=0))
