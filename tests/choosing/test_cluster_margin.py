@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.cluster_margin import cluster_margin
@@ -106,3 +106,22 @@ def test_whoever_labelled_before_counts() -> None:
     rows = np.random.default_rng(5).choice(2000, 137, replace=False)
     asked = cluster_margin(features, rows, truth[rows], 30, classifier=RIDGE, random_state=0)
     assert np.median(from_edge(features[asked])) < 0.5 * np.median(from_edge(features))
+
+
+def test_scores_come_before_probabilities() -> None:
+    """A classifier with both, which do not agree: the scores say row 7, the probabilities row 4."""
+
+    class Both(ClassifierMixin, BaseEstimator):
+        def fit(self, X: NDArray[np.float32], y: NDArray[np.uint8]) -> "Both":
+            self.classes_ = np.unique(y)
+            return self
+
+        def decision_function(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+            return np.stack([X[:, 0] - 7, 7 - X[:, 0], np.full(len(X), -90)], axis=1)
+
+        def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+            return np.stack([X[:, 0] - 4, 4 - X[:, 0], np.full(len(X), -90)], axis=1)
+
+    features = np.arange(10, dtype=np.float32)[:, None]
+    asked = cluster_margin(features, [0, 1, 2], [0, 1, 2], 1, classifier=Both(), random_state=0, candidates=1)
+    assert asked.tolist() == [7]

@@ -440,3 +440,12 @@ def test_flowers_are_clustered_as_well_as_by_scikit_learn(k: int) -> None:
     ours = np.mean([KMeans(k, random_state=seed).fit(flowers).inertia_ for seed in range(3)])
     theirs = np.mean([Reference(k, n_init=1, random_state=seed).fit(flowers).inertia_ for seed in range(3)])
     assert ours <= theirs
+
+
+def test_each_point_far_off_has_a_distance_of_its_own() -> None:
+    centroids = normal(9, 4).astype(np.float64)
+    far = np.outer([1e7, -3e9, 5e12], [1.0, 2, -1, 0.5])
+    labels, distances = assign_to_nearest(far, centroids)
+    every = cdist(far, centroids)
+    np.testing.assert_allclose(distances, every.min(axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(labels, (centroids @ far.T).argmax(axis=0))

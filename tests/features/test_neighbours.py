@@ -36,3 +36,7 @@ def test_the_graph_is_symmetric_and_normalised() -> None:
     wanted[0, 1] = wanted[1, 0] = wanted[1, 2] = wanted[2, 1] = half
     wanted[3, 4] = wanted[4, 3] = 1
     np.testing.assert_allclose(joined, wanted, rtol=1e-6)
+
+
+def test_a_graph_of_float32_is_what_joins_float32() -> None:
+    assert neighbour_graph(np.array([[1], [0]], np.int32)).dtype == np.float32

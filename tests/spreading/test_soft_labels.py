@@ -83,3 +83,25 @@ def test_the_order_of_the_classes_changes_nothing() -> None:
     (one, weight), (other, other_weight) = found.values()
     assert weight == other_weight == 0.5
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_folds_are_those_of_the_seed() -> None:
+    """A quarter of thirty labels are wrong: whether to smooth depends on which of them are held back together."""
+    features, truth = two_moons()
+    joined = neighbour_graph(nearest_neighbours(features))
+    random = np.random.default_rng(1)
+    rows = random.choice(300, 30, replace=False)
+    labels = (truth[rows] ^ (random.random(30) < 0.25)).astype(np.uint8)
+    classifier = KernelRidgeClassifier(classes=range(2))
+    once, again = (
+        [soft_labels(features, joined, rows, labels, classifier, random_state=seed)[1] for seed in range(5)]
+        for _ in range(2)
+    )
+    assert once == again
+    assert set(once) == {0, 0.5}
+
+
+def test_five_labels_are_enough_to_decide() -> None:
+    _, truth = two_moons()
+    rows = np.random.default_rng(1).choice(300, 5, replace=False)
+    assert soft(rows, truth[rows], gamma=1.0)[1] == 0.5
