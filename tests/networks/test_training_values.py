@@ -121,6 +121,7 @@ def test_a_twentieth_of_the_steps_lies_between_two_evaluations(
     assert (given["steps_per_epoch"], given["epochs"], given["verbose"]) == (interval, checks, 0)
     rate = model.optimizer._learning_rate
     assert float(rate(checks * interval)) == pytest.approx(0.25 if steps == 1 else 0, abs=1e-7)
+    assert steps == 1 or float(rate(checks * interval - 1)) > 0
     [stop] = [one for one in given["callbacks"] if isinstance(one, keras.callbacks.EarlyStopping)]
     assert (stop.monitor, stop.patience, stop.restore_best_weights) == ("val_loss", 6, True)
     np.testing.assert_array_equal(np.concatenate([images for images, _ in given["validation_data"]]), IMAGES[:7])
