@@ -9,7 +9,18 @@ import pytest
 from conftest import PROJECT
 
 from fewlabels.label_set import LabelSet
-from stages import ensemble, params, ridge, train_lr, train_lr_distances, train_nn, train_ridge, trainer
+from stages import (
+    ensemble,
+    files,
+    params,
+    predictions,
+    ridge,
+    train_lr,
+    train_lr_distances,
+    train_nn,
+    train_ridge,
+    trainer,
+)
 
 BOUGHT = LabelSet.from_bought(range(40), np.arange(40) % 10)
 SOFT = LabelSet(BOUGHT.rows, BOUGHT.labels, BOUGHT.bought, np.eye(10, dtype=np.float32)[BOUGHT.labels])
@@ -63,7 +74,7 @@ def test_a_collapse_is_said_and_network_and_curves_are_written(
     assert asked == [("nn", train_nn.train)]
     assert capsys.readouterr().err == said
     assert Path("data/models/nn/random.keras").read_text(encoding="utf-8") == "network"
-    assert Path("metrics/curves/random.csv").read_text(encoding="utf-8").split() == ["start,step", "0,5"]
+    assert files.load_json(predictions.curves_of("random")) == model.curves
 
 
 @pytest.fixture
@@ -124,3 +135,13 @@ def test_soft_labels_train_a_student(settings: params.Params, monkeypatch: pytes
             how.shift,
         ),
     }
+
+
+def test_what_cannot_be_trained_has_an_empty_network_and_no_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trainer, "run", lambda *arguments: ("random", None))
+    train_nn.main()
+    assert Path("data/models/nn/random.keras").read_bytes() == b""
+    assert files.load_json(predictions.curves_of("random")) == []
