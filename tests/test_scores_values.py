@@ -29,7 +29,7 @@ def test_what_is_no_probability_is_refused(value: float) -> None:
         lambda: classifier_scores(truth, probabilities, ["cat", "dog", "eel"]),
         lambda: calibration_error(truth, probabilities),
     ):
-        with pytest.raises(ValueError, match="^probabilities: one of row 1 is not between 0 and 1$"):
+        with pytest.raises(ValueError, match=r"^probabilities: one of row 1 is not between 0 and 1$"):
             score()
     assert calibration_error(truth, np.eye(3, dtype=np.float32) * np.float32(1 + 1e-6)) < 1e-5
 

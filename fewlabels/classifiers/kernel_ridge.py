@@ -223,7 +223,7 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Subtract the mean in float64, and scale so that the kernel is exp(-squared distance)."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled: NDArray[np.float64] = (X - self.mean_) * np.sqrt(self.gamma)
-            # The squared distance of two points is at most four times the larger of their squared distances to the mean.
+            # The squared distance of two points is at most four times the larger of those to the mean.
             far = ~np.isfinite(4 * np.einsum("ij,ij->i", scaled, scaled))
         if far.any():
             raise ValueError(f"X: the square of a distance to the mean overflows, as in row {int(far.argmax())}")

@@ -33,8 +33,8 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     Raises
     ------
     ValueError
-        If the weight is no number from 0 to below 1, the graph is of another number of images, or a row of probabilities
-        is negative, not finite or sums to 0.
+        If the weight is no number from 0 to below 1, the graph is of another number of images, or a row of
+        probabilities is negative, not finite or sums to 0.
 
     References
     ----------

@@ -253,7 +253,7 @@ def test_a_simulation_asks_as_often_as_there_are_rounds() -> None:
 
 
 def test_a_budget_that_cannot_be_spent_is_refused() -> None:
-    with pytest.raises(ValueError, match="^budget: 121 labels for 120 images$"):
+    with pytest.raises(ValueError, match=r"^budget: 121 labels for 120 images$"):
         simulate(partial(random, random_state=0), POINTS, SimulatedAnnotator(LABELS), 121)
 
 

@@ -49,7 +49,7 @@ def test_neighbours_in_two_groups_far_from_each_other(far: float) -> None:
 def test_groups_too_far_from_each_other_are_refused(far: float) -> None:
     features = np.random.default_rng(0).normal(size=(60, 3))
     features[:20] += far
-    with pytest.raises(ValueError, match="^features: row 0 is too far from the medians to tell its neighbours"):
+    with pytest.raises(ValueError, match=r"^features: row 0 is too far from the medians to tell its neighbours"):
         nearest_neighbours(features)
 
 

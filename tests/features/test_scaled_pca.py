@@ -57,7 +57,7 @@ def test_points_too_far_for_float32_are_refused_by_row(size: float, times: float
     X = size * points(20, 5)
     pca = ScaledPCA(2).fit(X)
     X[7] *= times
-    with pytest.raises(ValueError, match="^X: values too far from the mean for float32, as in row 7$"):
+    with pytest.raises(ValueError, match=r"^X: values too far from the mean for float32, as in row 7$"):
         pca.transform(X)
 
 

@@ -108,5 +108,5 @@ def test_nothing_is_spread_over_no_images() -> None:
 
 def test_a_row_that_is_no_image_is_refused() -> None:
     assert propagate(label_set([2], [7]), np.zeros(3, np.int32)).labels.tolist() == [7, 7, 7]
-    with pytest.raises(ValueError, match="^representatives: row 3 of 3 images$"):
+    with pytest.raises(ValueError, match=r"^representatives: row 3 of 3 images$"):
         propagate(label_set([3], [7]), np.zeros(3, np.int32))
