@@ -1,8 +1,10 @@
-"""What the parameters of an estimator may be, checked as scikit-learn checks those of its own."""
+"""What the parameters of an estimator, or settings, may be, checked as scikit-learn checks those of its own."""
 
+from dataclasses import asdict
 from numbers import Integral
+from typing import Any
 
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 
 class WholeNumber(Interval):  # type: ignore[misc]
@@ -25,3 +27,29 @@ class WholeNumber(Interval):  # type: ignore[misc]
 
     def is_satisfied_by(self, val: object) -> bool:
         return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
+
+
+def check_settings(settings: Any, **allowed: Any) -> None:
+    """Check the fields of a dataclass.
+
+    Parameters
+    ----------
+    settings : dataclass
+    **allowed : scikit-learn constraint
+        For each field by name, such as `WholeNumber(1)`.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError that names the field.
+
+    Examples
+    --------
+    >>> from dataclasses import make_dataclass
+    >>> Settings = make_dataclass("Settings", ["steps"])
+    >>> check_settings(Settings(steps=0), steps=WholeNumber(1))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    sklearn.utils._param_validation.InvalidParameterError: The 'steps' parameter of Settings must be an int in ...
+    """
+    constraints = {name: [constraint] for name, constraint in allowed.items()}
+    validate_parameter_constraints(constraints, asdict(settings), caller_name=type(settings).__name__)

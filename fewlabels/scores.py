@@ -10,6 +10,8 @@ from fewlabels.label_set import LabelSet
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.95, 0.99)
 """Confidences above which the purity and coverage of soft labels are computed."""
+ROUNDING = 1e-5
+"""By how much a probability may be above 1."""
 
 
 def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, Any]:
@@ -65,6 +67,12 @@ def _check_some(true_labels: NDArray[np.uint8]) -> None:
         raise ValueError("true_labels: there are none, and nothing to score")
 
 
+def _check_probabilities(probabilities: NDArray[np.float32]) -> None:
+    wrong = ~((probabilities >= 0) & (probabilities <= 1 + ROUNDING)).all(axis=1)
+    if wrong.any():
+        raise ValueError(f"probabilities: one of row {int(wrong.argmax())} is not between 0 and 1")
+
+
 def _mean(right: NDArray[np.bool_]) -> float | None:
     return float(right.mean()) if len(right) else None
 
@@ -94,7 +102,8 @@ def classifier_scores(
     Raises
     ------
     ValueError
-        If there are no test images, a label is none of the classes, or the shapes do not fit.
+        If there are no test images, a label is none of the classes, the shapes do not fit, or a probability is not
+        between 0 and 1.
 
     Examples
     --------
@@ -105,9 +114,10 @@ def classifier_scores(
     _check_some(true_labels)
     if probabilities.shape != (len(true_labels), len(classes)):
         raise ValueError(f"probabilities: shape {probabilities.shape}, not ({len(true_labels)}, {len(classes)})")
+    for unknown in np.setdiff1d(true_labels, np.arange(len(classes))):
+        raise ValueError(f"true_labels: {unknown} is none of {len(classes)} classes")
+    _check_probabilities(probabilities)
     labels = np.unique(true_labels)
-    if labels[-1] >= len(classes):
-        raise ValueError(f"true_labels: {labels[-1]} is none of {len(classes)} classes")
     predicted = probabilities.argmax(axis=1)
     recalls = recall_score(true_labels, predicted, labels=labels, average=None)
     return {
@@ -138,7 +148,7 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     Raises
     ------
     ValueError
-        If there are no predictions.
+        If there are no predictions, or a probability is not between 0 and 1.
 
     Examples
     --------
@@ -146,6 +156,7 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     0.4
     """
     _check_some(true_labels)
+    _check_probabilities(probabilities)
     confidence = probabilities.max(axis=1).astype(np.float64)
     excess = confidence - (probabilities.argmax(axis=1) == true_labels)
     which = np.minimum((confidence * bins).astype(np.int64), bins - 1)

@@ -81,7 +81,8 @@ def simulate(
     Raises
     ------
     ValueError
-        If the budget is not between 1 and n_images, or the rounds are not 1 or more or do not add up to it.
+        If the budget is no whole number between 1 and n_images, or the rounds are none of 1 or more or do not add up to
+        it.
 
     Examples
     --------
@@ -93,10 +94,12 @@ def simulate(
     >>> bool((labels == truth[rows]).all())
     True
     """
-    if budget == 0 or budget > len(features):
-        raise ValueError(f"budget: {budget} labels for {len(features)} images")
     check_count("budget", budget)
+    if budget > len(features):
+        raise ValueError(f"budget: {budget} labels for {len(features)} images")
     sizes = round_sizes(budget) if rounds is None else rounds
+    if np.ndim(sizes) != 1:
+        raise ValueError(f"rounds: {sizes!r} is no list of numbers")
     for size in sizes:
         check_count("rounds", size)
     if sum(sizes) != budget:

@@ -32,6 +32,8 @@ ROUNDING = 1e-9
 """A log loss smaller by less than this is no smaller."""
 NEAR = 1e3
 """float32 is exact enough for the differences of points whose squared distance to their mean is below this."""
+FAR = 1e6
+"""Coordinates beyond this are cut to it where points fitted to are near: their kernel is 0 all the same."""
 
 
 class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -98,12 +100,14 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         ValueError
-            If a parameter is out of its range, a label is not among `classes`, alpha is too small for rows that are
-            alike, or squares of X overflow.
+            If a parameter is out of its range, `classes` repeats one or is no list, a label is not among them, alpha
+            is too small for rows that are alike, or squares of X overflow.
         """
         points, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_ = np.unique(labels) if self.classes is None else np.asarray(self.classes)
+        if self.classes_.ndim != 1:
+            raise ValueError(f"classes: {self.classes_.ndim} dimensions in place of 1")
         if len(np.unique(self.classes_)) < self.classes_.size:
             raise ValueError("classes: one of them is given twice")
         unknown = np.setdiff1d(labels, self.classes_)
@@ -135,7 +139,13 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         ndarray of float32, shape (n, n_classes), or (n,) for two classes
-            Of two classes, as in scikit-learn, how much higher the second's score is.
+            Of two classes, as in scikit-learn, how much higher the second's score is. Far from all labelled images
+            each class scores 1 / n_classes.
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, has another number of columns, or squares of it overflow.
         """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
@@ -150,6 +160,12 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         ndarray of float32, shape (n, n_classes)
+            Far from all labelled images each class is as probable.
+
+        Raises
+        ------
+        ValueError
+            As of `decision_function`.
         """
         scores = self._scores(X)
         probabilities: Floats = softmax(np.float32(self.temperature_) * scores, axis=1)
@@ -177,6 +193,11 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         ndarray, shape (n,)
+
+        Raises
+        ------
+        ValueError
+            As of `decision_function`.
         """
         scores = self._scores(X)
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
@@ -189,7 +210,9 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         scores = np.empty((len(points), len(self.classes_)), np.float32)
 
         def fill(rows: slice) -> None:
-            scaled = self._scaled(points[rows]).astype(self.X_fit_.dtype, copy=False)
+            scaled: NDArray[Any] = self._scaled(points[rows])
+            if self.X_fit_.dtype == np.float32:
+                scaled = np.clip(scaled, -FAR, FAR).astype(np.float32)
             scores[rows] = _kernel(scaled, self.X_fit_) @ self.dual_coef_
 
         for_each_chunk(fill, len(points), CHUNK)
@@ -200,7 +223,8 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Subtract the mean in float64, and scale so that the kernel is exp(-squared distance)."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled: NDArray[np.float64] = (X - self.mean_) * np.sqrt(self.gamma)
-            far = ~np.isfinite(np.einsum("ij,ij->i", scaled, scaled))
+            # The squared distance of two points is at most four times the larger of those to the mean.
+            far = ~np.isfinite(4 * np.einsum("ij,ij->i", scaled, scaled))
         if far.any():
             raise ValueError(f"X: the square of a distance to the mean overflows, as in row {int(far.argmax())}")
         return scaled

@@ -88,16 +88,21 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, or has another number of columns.
+            If X holds NaN or infinity, has another number of columns, or values so far from the mean that float32 has
+            no number for their components.
         """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=DTYPES, reset=False)
         reduced = np.empty((len(points), self._n_features_out), np.float32)
 
         def fill(rows: slice) -> None:
-            np.matmul(relative_to(points[rows], self.mean_), self.components_, out=reduced[rows])
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.matmul(relative_to(points[rows], self.mean_), self.components_, out=reduced[rows])
 
         for_each_chunk(fill, len(points), CHUNK)
+        far = ~np.isfinite(reduced).all(axis=1)
+        if far.any():
+            raise ValueError(f"X: values too far from the mean for float32, as in row {int(far.argmax())}")
         return reduced
 
     def __sklearn_tags__(self) -> Any:

@@ -1,6 +1,7 @@
 """A trained Keras network as a scikit-learn classifier, so that evaluation and ensembles treat all models alike."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -71,7 +72,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return True
 
     def __sklearn_clone__(self) -> Self:
-        return self
+        return copy(self)  # the network is what was learned: shared, as it does not change
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Do nothing, as `sklearn.frozen.FrozenEstimator` does: the network is trained already.
@@ -96,10 +97,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of float32, shape (n, n_classes)
-            Each row sums to 1, also where the network's scores have no fixed sum.
+            Each row sums to 1, also where the network's scores have no fixed sum. Of scores all 0, each class is as
+            probable.
         """
         scores = predict_in_batches(self.network, checked_pixels(self, X))
-        scores /= np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        scores[~scores.any(axis=1)] = 1
+        scores /= scores.sum(axis=1, keepdims=True)
         return scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -1,17 +1,16 @@
 """The last features of a trained network, as features for another classifier."""
 
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.networks.batches import checked_pixels, predict_in_batches
 from fewlabels.networks.quiet_keras import keras
+from fewlabels.parameters import WholeNumber
 
 SAMPLE = 12_000
 """Images at most that the principal components are computed from."""
@@ -47,7 +46,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "network": [keras.Model],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [WholeNumber(1)],
     }
 
     def __init__(self, network: keras.Model, n_components: int = 100) -> None:

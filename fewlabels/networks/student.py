@@ -9,10 +9,12 @@ those given, its own predictions, and those of a classifier trained on its last 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval
 
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
@@ -23,6 +25,7 @@ from fewlabels.networks.ensemble import classifier_on_embedding
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.networks.training import has_collapsed, schedule
+from fewlabels.parameters import WholeNumber, check_settings
 
 LEAST_STEPS = 200
 """Gradient steps of a generation at least. A thousand images are eight batches: seen once they teach a network nothing,
@@ -50,6 +53,11 @@ class StudentSettings:
     shift : int
         Images are moved by so many pixels at most, in each direction.
 
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError: if a number is out of its range or of another type.
+
     Examples
     --------
     >>> StudentSettings(generations=1).shift
@@ -63,6 +71,18 @@ class StudentSettings:
     dropout: float = 0.3
     repeats: int = 5
     shift: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            generations=WholeNumber(1),
+            epochs=WholeNumber(1),
+            batch_size=WholeNumber(1),
+            learning_rate=Interval(Real, 0, None, closed="neither"),
+            dropout=Interval(Real, 0, 1, closed="left"),
+            repeats=WholeNumber(1),
+            shift=WholeNumber(0),
+        )
 
 
 def train_student(

@@ -8,10 +8,12 @@ again.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from fewlabels.arrays import evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
@@ -19,6 +21,7 @@ from fewlabels.networks.architectures import ARCHITECTURES, OPTIMIZERS
 from fewlabels.networks.batches import ordered_batches, predict_in_batches, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
+from fewlabels.parameters import WholeNumber, check_settings
 
 CHECKS = 20
 """How often a training evaluates its validation data."""
@@ -48,6 +51,11 @@ class TrainingSettings:
     restarts : int
         How often to start again after a collapse.
 
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError: if a number is out of its range or of another type, or there is no such architecture.
+
     Examples
     --------
     >>> TrainingSettings(steps=250).batch_size
@@ -61,6 +69,18 @@ class TrainingSettings:
     validation_share: float = 0.1
     patience: int = 8
     restarts: int = 3
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            architecture=StrOptions({*ARCHITECTURES}),
+            steps=WholeNumber(1),
+            batch_size=WholeNumber(1),
+            learning_rate=Interval(Real, 0, None, closed="neither"),
+            validation_share=Interval(Real, 0, 1, closed="neither"),
+            patience=WholeNumber(1),
+            restarts=WholeNumber(0),
+        )
 
 
 def train(

@@ -28,7 +28,7 @@ def propagate(
     Raises
     ------
     ValueError
-        If a cluster has no bought label, or more than one.
+        If a bought row is none of the images, or a cluster has no bought label, or more than one.
 
     Examples
     --------
@@ -37,6 +37,8 @@ def propagate(
     (array([7, 7, 3], dtype=uint8), array([ True, False,  True]))
     """
     paid = representatives.rows[representatives.bought]
+    if len(paid) and paid[-1] >= len(assignments):
+        raise ValueError(f"representatives: row {paid[-1]} of {len(assignments)} images")
     labelled = np.bincount(assignments[paid], minlength=assignments.max(initial=-1) + 1)
     for wrong in np.flatnonzero((labelled != 1) & (np.bincount(assignments, minlength=len(labelled)) > 0))[:1]:
         raise ValueError(f"cluster {wrong} has {labelled[wrong]} bought labels, not 1")
@@ -75,6 +77,6 @@ def within_percentile(
     """
     near = np.zeros(len(assignments), bool)
     order = np.argsort(assignments, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(assignments[order])) + 1):
+    for members in np.split(order, np.flatnonzero(np.diff(assignments[order])) + 1) if len(order) else []:
         near[members] = distances[members] <= np.percentile(distances[members], percentile)
     return near

@@ -1,5 +1,7 @@
 """Label spreading: smooth probabilities over a graph of neighbours."""
 
+from numbers import Real
+
 import numpy as np
 from scipy import sparse
 
@@ -21,7 +23,7 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     graph : csr_array of float32, shape (n, n)
         As from `fewlabels.features.neighbours.neighbour_graph`.
     neighbour_weight : float
-        The part of an image's probabilities that comes from its neighbours, from 0 (nothing changes) to below 1.
+        The part of an image's probabilities that comes from its neighbours, from 0 (none) to below 1.
 
     Returns
     -------
@@ -31,8 +33,8 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     Raises
     ------
     ValueError
-        If the weight is not between 0 and below 1, the graph is of another number of images, or a row of probabilities
-        is negative, not finite or sums to 0.
+        If the weight is no number from 0 to below 1, the graph is of another number of images, or a row of
+        probabilities is negative, not finite or sums to 0.
 
     References
     ----------
@@ -45,18 +47,17 @@ def spread_over_graph(probabilities: Floats, graph: sparse.csr_array, neighbour_
     array([[0.67, 0.33],
            [0.33, 0.67]], dtype=float32)
     """
-    if not 0 <= neighbour_weight < 1:
-        raise ValueError(f"neighbour_weight: {neighbour_weight} is not between 0 and below 1")
+    if not isinstance(neighbour_weight, Real) or not 0 <= neighbour_weight < 1:
+        raise ValueError(f"neighbour_weight: {neighbour_weight!r} is not between 0 and below 1")
     if graph.shape != (len(probabilities), len(probabilities)):
         raise ValueError(f"graph: shape {graph.shape}, and {len(probabilities)} rows of probabilities")
     sums = probabilities.sum(axis=1)
     wrong = ~((probabilities >= 0).all(axis=1) & (sums > 0) & np.isfinite(sums))
     if wrong.any():
         raise ValueError(f"probabilities: row {int(wrong.argmax())} is not 0 or more with a sum above 0")
-    if neighbour_weight == 0:
-        return probabilities
     smoothed = probabilities
-    for _ in range(int(np.ceil(np.log(TOLERANCE) / np.log(neighbour_weight)))):
+    steps = int(np.ceil(np.log(TOLERANCE) / np.log(neighbour_weight))) if neighbour_weight else 0
+    for _ in range(steps):
         smoothed = np.float32(neighbour_weight) * (graph @ smoothed) + np.float32(1 - neighbour_weight) * probabilities
     normalised: Floats = smoothed / smoothed.sum(axis=1, keepdims=True)
     return normalised

@@ -104,6 +104,29 @@ def test_squares_that_overflow_are_refused() -> None:
         KernelRidgeClassifier().fit(X, y).predict(unseen)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("far", [1e3, 1e25, 1e38, 1e39, 1e100, 1e150])
+def test_far_from_all_labels_each_class_is_as_probable(far: float) -> None:
+    X, y = blobs(60)
+    model = KernelRidgeClassifier().fit(X, y)
+    unseen = np.random.default_rng(0).choice([-far, far], size=(50, 6))
+    np.testing.assert_array_equal(model.decision_function(unseen), np.float32(0.25))
+    np.testing.assert_allclose(model.predict_proba(unseen), 0.25, rtol=1e-6)
+    unseen[:, 1:] = 0  # far in one dimension only
+    np.testing.assert_allclose(model.predict_proba(unseen), 0.25, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_distances_between_points_overflow_no_more_than_those_to_their_mean() -> None:
+    def fit(far: float) -> KernelRidgeClassifier:
+        return KernelRidgeClassifier().fit([[-far], [far], [-far], [far]], [0, 1, 0, 1])
+
+    for far in (1e100, 6e153):
+        assert fit(far).predict([[far], [-far]]).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="overflows, as in row 0"):
+        fit(1e154)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -117,6 +140,7 @@ def test_squares_that_overflow_are_refused() -> None:
         ({"alpha": np.nan}, "'alpha' parameter"),
         ({"classes": 3}, "'classes' parameter"),
         ({"classes": [0, 1, 2, 3, 3]}, "classes: one of them is given twice"),
+        ({"classes": [[0, 1, 2, 3]]}, "classes: 2 dimensions in place of 1"),
     ],
 )
 def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) -> None:

@@ -51,6 +51,16 @@ def test_what_is_no_number_and_another_width_are_refused() -> None:
         ScaledPCA(2).fit(np.array([[1e40], [-1e40]]))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("size", "times"), [(1, 1e200), (1, 1e39), (1e-29, 1e39), (1e29, 1e20)])
+def test_points_too_far_for_float32_are_refused_by_row(size: float, times: float) -> None:
+    X = size * points(20, 5)
+    pca = ScaledPCA(2).fit(X)
+    X[7] *= times
+    with pytest.raises(ValueError, match=r"^X: values too far from the mean for float32, as in row 7$"):
+        pca.transform(X)
+
+
 def test_points_all_alike_have_components_of_no_size() -> None:
     pca = ScaledPCA(3).fit([[1.0, 2.0, 3.0]])
     assert not pca.transform([[1.0, 2.0, 3.0], [2.0, 2.0, 3.0]]).any()

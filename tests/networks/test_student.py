@@ -31,6 +31,28 @@ def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **chang
     return train_student(images, label_set, RIDGE, image_shape=SHAPE, n_classes=3, settings=settings, seed=seed)
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("generations", [0, -1, 1.5, True, "1", None]),
+        ("epochs", [0, 1.5]),
+        ("batch_size", [0, -1, "128"]),
+        ("learning_rate", [0, -1, np.nan, "x"]),
+        ("dropout", [-0.1, 1, np.nan, None]),
+        ("repeats", [0, 1.5]),
+        ("shift", [-1, 0.5, True]),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^The '{field}' parameter of StudentSettings must be"):
+            StudentSettings(**{field: value})
+
+
+def test_the_least_settings_are_taken() -> None:
+    assert StudentSettings(1, 1, 1, 1e-9, 0, 1, 0).shift == 0
+
+
 def unsure(labels: NDArray[np.uint8], certainty: float) -> LabelSet:
     """Soft labels: the right class with that probability, the others with equal ones; a tenth is bought."""
     probabilities = np.full((len(labels), 3), (1 - certainty) / 2, np.float32)

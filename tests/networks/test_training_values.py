@@ -35,6 +35,28 @@ def train(label_set: LabelSet, seed: int = 1, **changes: Any) -> NetworkClassifi
     )
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("architecture", ["x", None]),
+        ("steps", [0, -1, 1.5, True, "1", None]),
+        ("batch_size", [0, -1, "128"]),
+        ("learning_rate", [0, -1, np.nan, "x"]),
+        ("validation_share", [0, 1, -0.1, np.nan, None]),
+        ("patience", [0, 1.5]),
+        ("restarts", [-1, 0.5]),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=f"^The '{field}' parameter of TrainingSettings must be"):
+            training.TrainingSettings(**{field: value})
+
+
+def test_the_least_settings_are_taken() -> None:
+    assert training.TrainingSettings("edges", 1, 1, 1e-9, 1e-9, 1, 0).restarts == 0
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Instead of training, a list of what a training would have been given."""

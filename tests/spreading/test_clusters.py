@@ -101,3 +101,12 @@ def test_the_cluster_without_a_label_may_be_any_and_of_one_image(labelled: list[
 
 def test_nothing_is_spread_over_no_images() -> None:
     assert len(propagate(label_set([], []), np.empty(0, np.int32))) == 0
+    near = within_percentile(np.empty(0, np.int32), np.empty(0, np.float32), 50)
+    assert near.shape == (0,)
+    assert near.dtype == bool
+
+
+def test_a_row_that_is_no_image_is_refused() -> None:
+    assert propagate(label_set([2], [7]), np.zeros(3, np.int32)).labels.tolist() == [7, 7, 7]
+    with pytest.raises(ValueError, match=r"^representatives: row 3 of 3 images$"):
+        propagate(label_set([3], [7]), np.zeros(3, np.int32))

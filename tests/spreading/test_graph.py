@@ -1,5 +1,7 @@
 """Label spreading against a dense solution of its equation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,17 @@ def test_spreading_is_the_solution_of_its_equation(weight: float) -> None:
     solved = np.linalg.solve(np.eye(80) - weight * joined.toarray(), (1 - weight) * start)
     found = spread_over_graph(start, joined, weight)
     np.testing.assert_allclose(found, solved / solved.sum(axis=1, keepdims=True), atol=1e-3)
-    np.testing.assert_array_equal(spread_over_graph(start, joined, 0.0), start)
+    np.testing.assert_allclose(spread_over_graph(start, joined, 0.0), start, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0, 0.5])
+def test_rows_of_any_sum_are_normalised(weight: float) -> None:
+    joined = neighbour_graph(np.array([[1], [0]], np.int32))
+    start = np.array([[5, 0], [1, 4]], np.float32)
+    found = spread_over_graph(start, joined, weight)
+    np.testing.assert_allclose(found, spread_over_graph(start / 5, joined, weight), rtol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+    assert start.tolist() == [[5, 0], [1, 4]]
 
 
 def test_an_image_joined_to_none_keeps_what_it_has() -> None:
@@ -29,8 +41,8 @@ def test_an_image_joined_to_none_keeps_what_it_has() -> None:
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("weight", [-0.1, 1, 1.5, np.nan])
-def test_a_weight_outside_its_range_is_refused(weight: float) -> None:
+@pytest.mark.parametrize("weight", [-0.1, 1, 1.5, np.nan, "x", "0.5", None, [0.5]])
+def test_a_weight_outside_its_range_is_refused(weight: Any) -> None:
     joined = neighbour_graph(np.array([[1], [0]], np.int32))
     with pytest.raises(ValueError, match=r"neighbour_weight: .* is not between 0 and below 1"):
         spread_over_graph(np.eye(2, dtype=np.float32), joined, weight)
