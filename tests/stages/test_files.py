@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,22 +66,23 @@ SAVES = {
 }
 
 
-@pytest.fixture
+@contextmanager
 def little_space() -> Iterator[None]:
-    """No file may grow beyond 8 KiB, as on a disk that is full."""
+    """No file may grow beyond 8 KiB, as on a disk that is full; not even that which pytest writes its report to."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("little_space")
 @pytest.mark.parametrize("kind", SAVES)
 def test_a_full_disk_is_one_line_with_the_file_and_leaves_the_old_one(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "output"
     path.write_text("old", encoding="utf-8")
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as end, little_space():
         SAVES[kind](path)
     message = str(end.value.code)
     assert message.startswith(f"{path}: ")
