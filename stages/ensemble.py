@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import command, files, label_sets, params, ridge, trainer
+from stages import command, files, label_sets, params, ridge, students, trainer
 
 
 def main() -> None:
@@ -44,15 +44,14 @@ def _voters(
     settings: params.Params, label_set: LabelSet, images: NDArray[np.uint8], members: Mapping[str, Any]
 ) -> list[str]:
     from fewlabels.networks.held_out import FOLDS, cross_validated, voters
-    from fewlabels.networks.student import StudentSettings, sees_repeatedly
+    from fewlabels.networks.student import sees_repeatedly
 
     everyone = list(members)
     active = label_sets.load("active")
     bought = LabelSet.from_bought(active.rows[active.bought], active.labels[active.bought])
     if len(bought) < FOLDS:
         return everyone
-    optimizer = settings.network.model_dump(include={"batch_size", "learning_rate"})
-    how = StudentSettings(**optimizer, **settings.network.student.model_dump())
+    how = students.settings(settings.network)
     if sees_repeatedly(label_set, how):
         predicted = cross_validated(
             images,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
-from stages import command, files, params, predictions, ridge, trainer
+from stages import command, files, params, predictions, ridge, students, trainer
 
 if TYPE_CHECKING:
     from fewlabels.networks.classifier import NetworkClassifier
@@ -44,8 +44,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArr
     if label_set.probabilities is None:
         how = training.TrainingSettings(**training_settings(settings.network, len(label_set)))
         return training.train(images, label_set, settings=how, **shared)
-    optimizer = settings.network.model_dump(include={"batch_size", "learning_rate"})
-    how_student = student.StudentSettings(**optimizer, **settings.network.student.model_dump())
+    how_student = students.settings(settings.network)
     return student.train_student(images, label_set, ridge.untrained(settings), settings=how_student, **shared)
 
 
