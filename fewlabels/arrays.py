@@ -1,5 +1,6 @@
 """Small computations on arrays that several methods share."""
 
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,8 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
 def first_occurrences(X: ArrayLike) -> NDArray[np.int64]:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
+    Rows are compared by digests of 128 bits, so that no more than these is kept of an array on disk.
+
     Parameters
     ----------
     X : array-like of numbers, shape (n, d)
@@ -298,9 +301,11 @@ def first_occurrences(X: ArrayLike) -> NDArray[np.int64]:
     >>> first_occurrences([[1, 2], [3, 4], [1, 2]])
     array([0, 1, 0])
     """
-    values = np.ascontiguousarray(np.asarray(X) + 0)  # -0.0 becomes 0.0, which has other bytes and is no other number
-    if len(values) == 0:
-        return np.empty(0, np.int64)
-    rows: NDArray[Any] = values.view(np.dtype((np.void, values.dtype.itemsize * values.shape[1]))).ravel()
-    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    return np.asarray(first[inverse], np.int64)
+    values = np.asarray(X)
+    seen: dict[bytes, int] = {}
+    first = np.empty(len(values), np.int64)
+    for start in range(0, len(values), CHUNK):
+        chunk = values[start : start + CHUNK] + 0  # -0.0 becomes 0.0, which has other bytes and is no other number
+        for row, content in enumerate(chunk, start):
+            first[row] = seen.setdefault(blake2b(content.tobytes(), digest_size=16).digest(), row)
+    return first

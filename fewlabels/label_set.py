@@ -6,6 +6,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+UNKNOWN = 255
+"""In place of the label of an image that has none; so there are 255 classes at most."""
+
 
 class CannotTrainError(ValueError):
     """A label set that a classifier cannot be trained on: it is empty, too small, or of one class only.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-from fewlabels.label_set import LabelSet
+from fewlabels.label_set import UNKNOWN, LabelSet
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.95, 0.99)
 """Confidences above which the purity and coverage of soft labels are computed."""
@@ -21,15 +21,15 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     ----------
     label_set : LabelSet
     true_labels : ndarray of uint8, shape (n,)
-        The true label of every training image.
+        The true label of every training image; UNKNOWN where nobody knows it.
 
     Returns
     -------
     dict
-        `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right; `coverage`:
-        share of the training images that it gives a label. If it has probabilities: `calibration_error` of those, and
-        for each confidence of CONFIDENCES `purity_above` it with the `coverage_above` it, bought labels left out. A
-        purity or calibration error of no labels is None.
+        `bought`: labels paid for; `rows`: training rows; `purity`: share of its labels that are right, where that is
+        known; `coverage`: share of the training images that it gives a label. If it has probabilities:
+        `calibration_error` of those, and for each confidence of CONFIDENCES `purity_above` it with the
+        `coverage_above` it, bought labels left out. A purity or calibration error of no known labels is None.
 
     Raises
     ------
@@ -44,22 +44,49 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     _check_some(true_labels)
     if len(label_set) and label_set.rows[-1] >= len(true_labels):
         raise ValueError(f"true_labels: {len(true_labels)}, and the label set has row {label_set.rows[-1]}")
+    truth = true_labels[label_set.rows]
     scores: dict[str, Any] = {
         "bought": int(label_set.bought.sum()),
         "rows": len(label_set),
-        "purity": _mean(label_set.labels == true_labels[label_set.rows]),
+        "purity": _mean((label_set.labels == truth)[truth != UNKNOWN]),
         "coverage": len(label_set) / len(true_labels),
     }
     if label_set.probabilities is None:
         return scores
     inferred = ~label_set.bought
-    probabilities, truth = label_set.probabilities[inferred], true_labels[label_set.rows[inferred]]
+    probabilities, truth = label_set.probabilities[inferred], truth[inferred]
     right, confidence = label_set.labels[inferred] == truth, probabilities.max(axis=1, initial=0)
-    scores["calibration_error"] = calibration_error(truth, probabilities) if len(truth) else None
+    known = truth != UNKNOWN
+    scores["calibration_error"] = calibration_error(truth[known], probabilities[known]) if known.any() else None
     above = {f"{least:g}": confidence >= least for least in CONFIDENCES}
-    scores["purity_above"] = {least: _mean(right[sure]) for least, sure in above.items()}
+    scores["purity_above"] = {least: _mean(right[sure & known]) for least, sure in above.items()}
     scores["coverage_above"] = {least: float(sure.sum() / len(true_labels)) for least, sure in above.items()}
     return scores
+
+
+def confidence_scores(confidence: NDArray[np.float32]) -> dict[str, Any]:
+    """Compute what is known of a classifier without any label: how sure it is.
+
+    Parameters
+    ----------
+    confidence : ndarray of float32, shape (n,)
+        The probability of the likeliest class of each image.
+
+    Returns
+    -------
+    dict
+        `mean_confidence`, None of no images; `coverage_above`: for each confidence of CONFIDENCES the share of images
+        that reach it.
+
+    Examples
+    --------
+    >>> confidence_scores(np.array([0.5, 0.96], np.float32))["coverage_above"]
+    {'0.5': 1.0, '0.7': 0.5, '0.9': 0.5, '0.95': 0.5, '0.99': 0.0}
+    """
+    if not len(confidence):
+        return {"mean_confidence": None, "coverage_above": {}}
+    above = {f"{least:g}": float(np.mean(confidence >= np.float32(least))) for least in CONFIDENCES}
+    return {"mean_confidence": float(confidence.mean(dtype=np.float64)), "coverage_above": above}
 
 
 def _check_some(true_labels: NDArray[np.uint8]) -> None:
@@ -163,7 +190,7 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     return float(np.abs(np.bincount(which, excess, bins)).sum() / len(confidence))
 
 
-def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float:
+def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float | None:
     """Compute the purity of clusters: the share of images whose label is the most frequent one of their cluster.
 
     It is an upper bound of the purity that one label for each cluster can reach. Manning, Raghavan and Schütze,
@@ -173,10 +200,12 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     ----------
     assignments : ndarray of int32, shape (n,)
     true_labels : ndarray of uint8, shape (n,)
+        UNKNOWN where nobody knows it; such images do not count.
 
     Returns
     -------
-    float
+    float or None
+        None if no label is known.
 
     Raises
     ------
@@ -189,6 +218,9 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     0.75
     """
     _check_some(true_labels)
-    counts = np.zeros((assignments.max() + 1, int(true_labels.max()) + 1), np.int64)
-    np.add.at(counts, (assignments, true_labels), 1)
-    return float(counts.max(axis=1).sum() / len(assignments))
+    known = true_labels != UNKNOWN
+    if not known.any():
+        return None
+    counts = np.zeros((assignments.max() + 1, int(true_labels[known].max()) + 1), np.int64)
+    np.add.at(counts, (assignments[known], true_labels[known]), 1)
+    return float(counts.max(axis=1).sum() / known.sum())

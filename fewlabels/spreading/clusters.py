@@ -14,7 +14,7 @@ def propagate(
     Parameters
     ----------
     representatives : LabelSet
-        One bought label for each cluster; labels that it does not mark as bought are not used.
+        At most one bought label for each cluster; labels that it does not mark as bought are not used.
     assignments : ndarray of int32, shape (n,)
         The cluster of each image.
     kept : ndarray of bool, shape (n,), optional
@@ -23,12 +23,13 @@ def propagate(
     Returns
     -------
     LabelSet
-        Every kept image with its inferred label and every representative with its bought one.
+        Every kept image with its inferred label and every representative with its bought one. Images of a cluster
+        without a bought label have none.
 
     Raises
     ------
     ValueError
-        If a bought row is none of the images, or a cluster has no bought label, or more than one.
+        If a bought row is none of the images, or a cluster has more than one bought label.
 
     Examples
     --------
@@ -40,13 +41,14 @@ def propagate(
     if len(paid) and paid[-1] >= len(assignments):
         raise ValueError(f"representatives: row {paid[-1]} of {len(assignments)} images")
     labelled = np.bincount(assignments[paid], minlength=assignments.max(initial=-1) + 1)
-    for wrong in np.flatnonzero((labelled != 1) & (np.bincount(assignments, minlength=len(labelled)) > 0))[:1]:
+    for wrong in np.flatnonzero(labelled > 1)[:1]:
         raise ValueError(f"cluster {wrong} has {labelled[wrong]} bought labels, not 1")
     label_of = np.zeros(len(labelled), np.uint8)
     label_of[assignments[paid]] = representatives.labels[representatives.bought]
     bought = np.zeros(len(assignments), bool)
     bought[paid] = True
-    rows = np.arange(len(assignments)) if kept is None else np.flatnonzero(kept | bought)
+    given = labelled[assignments] > 0
+    rows = np.flatnonzero(given if kept is None else given & kept | bought)
     return LabelSet(rows=rows, labels=label_of[assignments[rows]], bought=bought[rows])
 
 
