@@ -1,4 +1,4 @@
-"""Figures for a person to look at: grids of labelled images, and the accuracy of each classifier as bars."""
+"""Figures for a person to look at: grids of labelled images, sheets of a pile, accuracies of classifiers as bars."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -7,8 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fewlabels.arrays import Floats, evenly_spaced
+
 COLUMNS = 12
 """Images in one row of a grid."""
+ROWS = 30
+"""Classes on a sheet at most."""
+BLACK = 16
+"""Grey images with a border darker than this, such as white drawings on black, are shown inverted: paper is white."""
 
 
 def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -> Figure:
@@ -16,7 +22,7 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height, width)
+    images : ndarray of uint8, shape (n, height, width) or (n, height, width, 3)
     captions : sequence of n str
     title : str
 
@@ -35,10 +41,71 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
+    colours = _colours(images)
     for axis, image, caption in zip(axes, images, captions, strict=False):
-        axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        axis.imshow(image, cmap=colours, vmin=0, vmax=255)
         axis.set_title(caption, fontsize=8)
     return figure
+
+
+def contact_sheet(
+    images: NDArray[np.uint8],
+    probabilities: Floats,
+    classes: Sequence[str],
+    *,
+    rows: NDArray[np.int64] | None = None,
+) -> Figure:
+    """Draw the images of which a model is most and least sure, a row for each class that it predicts.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, height, width) or (n, height, width, 3)
+        May be mapped into memory: only what is shown is read.
+    probabilities : ndarray of float32, shape (m, n_classes)
+    classes : sequence of n_classes str
+    rows : ndarray of int64, shape (m,), optional
+        The images that the probabilities are of; all if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Six of the most sure on the left, six of the least sure on the right; of 30 classes, the most frequent, at most.
+
+    Examples
+    --------
+    >>> sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    >>> figure = contact_sheet(np.zeros((3, 8, 8), np.uint8), sure, ["cat", "dog"])
+    >>> [axis.get_title() for axis in figure.axes if axis.get_title()]
+    ['cat 90 %', '60 %', 'dog 80 %']
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
+    counts = np.bincount(predicted, minlength=len(classes))
+    shown = np.argsort(-counts, kind="stable")[: min(ROWS, np.count_nonzero(counts))]
+    figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * max(1, len(shown)) + 0.6), layout="constrained")
+    left_out = f"; the {len(shown)} most frequent classes" if len(shown) < np.count_nonzero(counts) else ""
+    figure.suptitle(f"Most sure, and least sure, of each class{left_out}" if len(shown) else "No predictions")
+    axes = figure.subplots(max(1, len(shown)), COLUMNS, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    colours = _colours(images)
+    for row, label in zip(axes, np.sort(shown), strict=False):
+        members = np.flatnonzero(predicted == label)
+        order = members[np.argsort(-confidence[members], kind="stable")]
+        most, least = order[: COLUMNS // 2], order[COLUMNS // 2 :][-COLUMNS // 2 :]
+        for axis, image in zip([*row[: len(most)], *row[COLUMNS - len(least) :]], [*most, *least], strict=True):
+            axis.imshow(images[image if rows is None else rows[image]], cmap=colours, vmin=0, vmax=255)
+            name = f"{classes[label]} " if image == order[0] else ""
+            axis.set_title(f"{name}{100 * confidence[image]:.0f} %", fontsize=8)
+    return figure
+
+
+def _colours(images: NDArray[np.uint8]) -> str:
+    """Choose how grey images are shown, by the median of their borders."""
+    if images.ndim == 4 or not images.size:
+        return "gray"
+    some = images[evenly_spaced(len(images), 100)]
+    border = np.concatenate([some[:, [0, -1]].ravel(), some[:, :, [0, -1]].ravel()])
+    return "gray_r" if np.median(border) < BLACK else "gray"
 
 
 def accuracy_bars(accuracies: Mapping[str, Mapping[str, float]], colours: Mapping[str, str], title: str) -> Figure:

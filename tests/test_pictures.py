@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from fewlabels.pictures import accuracy_bars, image_grid
+from fewlabels.pictures import ROWS, accuracy_bars, contact_sheet, image_grid
 
 
 def title_of(figure: Figure) -> str:
@@ -14,7 +14,8 @@ def title_of(figure: Figure) -> str:
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 1), (1, 1), (12, 1), (13, 2), (25, 3)])
 def test_a_grid_has_twelve_images_in_a_row(count: int, rows: int) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (count, 4, 5)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 200, (count, 4, 5)).astype(np.uint8)
+    images[:, [0, -1]] = images[:, :, [0, -1]] = 0
     figure = image_grid(images, [f"number {number}" for number in range(count)], "Some images")
     assert title_of(figure) == "Some images"
     assert len(figure.axes) == 12 * rows
@@ -105,3 +106,59 @@ def test_a_legend_and_values_overlap_nothing(count: int) -> None:
     assert box.x1 <= figure.bbox.x1
     names_left = min(text.get_window_extent().x0 for text in axis.get_yticklabels())
     assert names_left >= 0
+
+
+@pytest.mark.parametrize(("border", "colours"), [(0, "gray_r"), (15, "gray_r"), (16, "gray"), (255, "gray")])
+def test_white_on_black_is_inverted_and_a_photograph_is_not(border: int, colours: str) -> None:
+    images = np.full((3, 6, 6), border, np.uint8)
+    images[:, 2:4, 2:4] = 130
+    for figure in (
+        image_grid(images, ["a"] * 3, "Grey"),
+        contact_sheet(images, np.eye(3, dtype=np.float32), ["a", "b", "c"]),
+    ):
+        [shown] = figure.axes[0].get_images()
+        assert shown.get_cmap().name == colours
+
+
+def test_colours_are_shown_as_they_are() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.uint8)
+    figure = image_grid(images, ["a", "b"], "Colours")
+    np.testing.assert_array_equal(figure.axes[1].get_images()[0].get_array(), images[1])
+
+
+def test_a_sheet_has_the_most_and_the_least_sure_of_each_class() -> None:
+    """Class 0 has 20 images, the surest first; class 1 none; class 2 two."""
+    sure = np.linspace(0.99, 0.5, 20)
+    probabilities = np.zeros((22, 3), np.float32)
+    probabilities[:20, 0], probabilities[:20, 1] = sure, 1 - sure
+    probabilities[20:, 2] = 1
+    images = np.arange(22, dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(3, 3)
+    figure = contact_sheet(images, probabilities, ["cat", "dog", "eel"])
+    assert len(figure.axes) == 24
+    shown = [int(axis.get_images()[0].get_array()[0, 0, 0]) if axis.get_images() else None for axis in figure.axes]
+    assert shown == [*range(6), *range(14, 20), 20, 21, *[None] * 10]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["cat 99 %", "96 %"]
+    assert figure.axes[12].get_title() == "eel 100 %"
+
+
+def test_a_sheet_shows_the_rows_that_the_probabilities_are_of() -> None:
+    images = np.arange(9, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+    figure = contact_sheet(images, np.eye(2, dtype=np.float32), ["a", "b"], rows=np.array([7, 4]))
+    assert [int(figure.axes[place].get_images()[0].get_array()[0, 0]) for place in (0, 12)] == [7, 4]
+
+
+def test_a_sheet_of_many_classes_shows_the_most_frequent() -> None:
+    labels = np.repeat(np.arange(200), 1 + (np.arange(200) >= 190))
+    images = np.zeros((len(labels), 4, 4), np.uint8)
+    figure = contact_sheet(images, np.eye(200, dtype=np.float32)[labels], [f"class {one}" for one in range(200)])
+    titles = [axis.get_title() for axis in figure.axes[::12]]
+    assert len(titles) == ROWS
+    assert titles[-10:] == [f"class {one} 100 %" for one in range(190, 200)]
+    assert "30 most frequent classes" in title_of(figure)
+
+
+def test_a_sheet_of_nothing_says_so() -> None:
+    assert (
+        title_of(contact_sheet(np.empty((0, 4, 4), np.uint8), np.empty((0, 2), np.float32), ["a", "b"]))
+        == "No predictions"
+    )

@@ -28,7 +28,7 @@ FLOOR = 0.01
 SAMPLE = 12_000
 """Images at most that the principal components are computed from."""
 CHUNK = 512
-"""Images at a time, so that memory stays bounded: some 10 MB for each thread."""
+"""Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread."""
 
 
 class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -39,8 +39,8 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
     Parameters
     ----------
-    image_shape : (int, int)
-        Height and width of an image, in pixels.
+    image_shape : (int, int) or (int, int, 3)
+        Height and width of an image, in pixels; grey, or red, green and blue.
     n_components : int, default=300
         Numbers kept for each image; fewer where the data have fewer.
 
@@ -49,7 +49,7 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     pca_ : ScaledPCA
         Fitted to the histograms of at most 12,000 of the images, evenly spaced.
     n_features_in_ : int
-        Pixels of an image.
+        Pixels of an image, three numbers for each where there are colours.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
         y : ignored
 
         Returns
@@ -80,13 +80,14 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         InvalidParameterError
-            If image_shape is not two whole numbers above 1, or n_components is not one above 0.
+            If image_shape is not two whole numbers above 1, and 3 where there are colours, or n_components is not one
+            above 0.
         ValueError
             If X is not of that shape, or a pixel not between 0 and 255.
         """
         images = self._checked(X, reset=True)
-        sample = images[evenly_spaced(len(images), SAMPLE)]
-        self.pca_ = ScaledPCA(self.n_components).fit(_describe(sample, self._histograms))
+        sample = evenly_spaced(len(images), SAMPLE)
+        self.pca_ = ScaledPCA(self.n_components).fit(_describe(images, sample, self._histograms))
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 
@@ -95,7 +96,7 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
 
         Returns
         -------
@@ -108,17 +109,18 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         """
         check_is_fitted(self)
         images = self._checked(X, reset=False)
-        return _describe(images, lambda chunk: self.pca_.transform(self._histograms(chunk)))
+        every = np.arange(len(images))
+        return _describe(images, every, lambda chunk: self.pca_.transform(self._histograms(chunk)))
 
     def _checked(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
         shape = tuple(self.image_shape)
-        if len(shape) != 2 or not all(WholeNumber(2).is_satisfied_by(side) for side in shape):
+        if shape[2:] not in ((), (3,)) or not all(WholeNumber(2).is_satisfied_by(side) for side in (*shape, 0, 0)[:2]):
             raise InvalidParameterError(
-                f"The 'image_shape' parameter of HOG must be two whole numbers above 1, not {shape}"
+                f"The 'image_shape' parameter of HOG must be two whole numbers above 1, and 3 for colours, not {shape}"
             )
         images: NDArray[Any] = validate_data(self, X, reset=reset)
-        if images.shape[1] != shape[0] * shape[1]:
-            raise ValueError(f"X: images of shape {images.shape} are not rows of {shape[0]} x {shape[1]} pixels")
+        if images.shape[1] != np.prod(shape):
+            raise ValueError(f"X: images of shape {images.shape} are not rows of {' x '.join(map(str, shape))} pixels")
         if images.dtype != np.uint8 and (images.min() < 0 or images.max() > 255):
             raise ValueError(f"X: pixels from {images.min()} to {images.max()} are not between 0 and 255")
         return images
@@ -138,8 +140,9 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) ->
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height * width)
-    image_shape : (int, int)
+    images : ndarray of uint8, shape (n, pixels)
+    image_shape : (int, int) or (int, int, 3)
+        Of colours, each pixel has the gradient of the one in which it is strongest, as Dalal and Triggs do.
 
     Returns
     -------
@@ -152,23 +155,32 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) ->
     >>> oriented_gradients(np.zeros((3, 784), np.uint8), (28, 28)).shape
     (3, 2048)
     """
-    height, width = image_shape
-    pixels = np.sqrt(images.reshape(-1, height, width) * np.float32(1 / 255))
-    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
-    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    strength = np.hypot(across, down)
+    height, width = image_shape[:2]
+    across, down, strength = _gradients(images.reshape(-1, *image_shape))
     direction = np.arctan2(down, across) * np.float32(ORIENTATIONS / (2 * np.pi)) % ORIENTATIONS
     rows, columns = _pooling(height), _pooling(width)
-    cells = np.empty((len(pixels), len(rows), len(columns), ORIENTATIONS), np.float32)
+    cells = np.empty((len(images), len(rows), len(columns), ORIENTATIONS), np.float32)
     for orientation in range(ORIENTATIONS):
         apart = np.abs(direction - orientation)
         weight = np.maximum(1 - np.minimum(apart, ORIENTATIONS - apart), 0)
         cells[..., orientation] = rows @ ((strength * weight) @ columns.T)
     blocks = np.lib.stride_tricks.sliding_window_view(cells, (2, 2), axis=(1, 2))
-    blocks = blocks.reshape(len(pixels), (len(rows) - 1) * (len(columns) - 1), -1)
+    blocks = blocks.reshape(len(images), (len(rows) - 1) * (len(columns) - 1), -1)
     normalised = np.sqrt(blocks / (blocks.sum(axis=2, keepdims=True) + np.float32(FLOOR)))
-    return np.asarray(normalised.reshape(len(pixels), -1), np.float32)
+    return np.asarray(normalised.reshape(len(images), -1), np.float32)
+
+
+def _gradients(images: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
+    """Compute how brightness changes across and down at each pixel, and how strongly."""
+    pixels = np.sqrt(images * np.float32(1 / 255))
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0))[: pixels.ndim])
+    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
+    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
+    strength = np.hypot(across, down)
+    if strength.ndim == 4:
+        strongest = strength.argmax(axis=-1)[..., None]
+        across, down, strength = (np.take_along_axis(one, strongest, -1)[..., 0] for one in (across, down, strength))
+    return across, down, strength
 
 
 def _pooling(size: int) -> Floats:
@@ -181,13 +193,15 @@ def _pooling(size: int) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-def _describe(images: NDArray[np.uint8], describe: Callable[[NDArray[np.uint8]], Floats]) -> Floats:
-    """Apply a function to chunks of images and put its results together."""
-    first = describe(images[:1])
-    out = np.empty((len(images), first.shape[1]), np.float32)
+def _describe(
+    images: NDArray[np.uint8], rows: NDArray[np.int64], describe: Callable[[NDArray[np.uint8]], Floats]
+) -> Floats:
+    """Apply a function to chunks of some images and put its results together."""
+    first = describe(images[rows[:1]])
+    out = np.empty((len(rows), first.shape[1]), np.float32)
 
-    def fill(rows: slice) -> None:
-        out[rows] = describe(images[rows])
+    def fill(places: slice) -> None:
+        out[places] = describe(images[rows[places]])
 
-    for_each_chunk(fill, len(images), CHUNK)
+    for_each_chunk(fill, len(rows), max(1, min(CHUNK, CHUNK * 28 * 28 // images.shape[1])))
     return out

@@ -1,4 +1,8 @@
-"""Small convolutional networks that take raw pixels: compact, edges, and the reference study's."""
+"""Small convolutional networks that take raw pixels: compact, edges, and the reference study's.
+
+`compact` and `edges` take images of any size. The first pooling leaves some 14 x 14 places of each, as it does of 28 x
+28 pixels: what follows costs the same, and the number of last features does not grow.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +14,8 @@ from fewlabels.networks.quiet_keras import keras
 
 DIRECTIONS = 8
 """Directions of edges that the fixed filters of `edges` tell apart."""
+SIDE = 28
+"""Height and width of the images that the layers were made for."""
 EPSILON = 1e-4
 """Added before a square root, so that its slope stays finite where there is no edge."""
 
@@ -21,13 +27,13 @@ def compact(image_shape: Sequence[int], n_classes: int) -> keras.Model:
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     n_classes : int
 
     Returns
     -------
     keras.Model
-        Takes raw uint8 pixels of shape (n, height * width), gives probabilities of shape (n, n_classes).
+        Takes raw uint8 pixels of shape (n, pixels), gives probabilities of shape (n, n_classes).
 
     Examples
     --------
@@ -35,7 +41,7 @@ def compact(image_shape: Sequence[int], n_classes: int) -> keras.Model:
     113834
     """
     inputs, x = _pixels(image_shape)
-    x = keras.layers.Flatten()(_blocks(x, (32, 64, 128), "relu"))
+    x = keras.layers.Flatten()(_blocks(x, (32, 64, 128), "relu", _first_strides(image_shape)))
     return keras.Model(inputs, keras.layers.Dense(n_classes, activation="softmax")(x), name="compact")
 
 
@@ -48,7 +54,7 @@ def edges(image_shape: Sequence[int], n_classes: int, dropout: float = 0.0) -> k
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     n_classes : int
     dropout : float, default=0
         The part of the last features that is dropped at random in each training step.
@@ -56,7 +62,7 @@ def edges(image_shape: Sequence[int], n_classes: int, dropout: float = 0.0) -> k
     Returns
     -------
     keras.Model
-        Takes raw uint8 pixels of shape (n, height * width), gives probabilities of shape (n, n_classes).
+        Takes raw uint8 pixels of shape (n, pixels), gives probabilities of shape (n, n_classes).
 
     Examples
     --------
@@ -65,22 +71,28 @@ def edges(image_shape: Sequence[int], n_classes: int, dropout: float = 0.0) -> k
     """
     inputs, x = _pixels(image_shape)
     pixels = keras.ops.sqrt(x)
+    colours = pixels.shape[-1]
     towards = keras.layers.Conv2D(
-        DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", trainable=False, name="towards"
+        colours * DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", trainable=False, name="towards"
     )(pixels)
+    if colours > 1:  # the strongest edge of all colours
+        towards = keras.ops.max(keras.layers.Reshape((*image_shape[:2], colours, DIRECTIONS))(towards), axis=-2)
     squared = keras.ops.square(towards)
     strength = keras.ops.sqrt(keras.ops.sum(squared, axis=-1, keepdims=True) * (4 / DIRECTIONS) + EPSILON)
     x = keras.layers.Concatenate()([squared / strength, pixels])
-    x = keras.ops.sqrt(keras.layers.AveragePooling2D(3, 2, padding="same")(x) + EPSILON)
+    strides = _first_strides(image_shape)
+    around = tuple(stride + 1 for stride in strides)
+    x = keras.ops.sqrt(keras.layers.AveragePooling2D(around, strides, padding="same")(x) + EPSILON)
     x = keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
     x = keras.layers.Flatten()(_blocks(x, (48, 96, 192), "gelu"))
     x = keras.layers.Dropout(dropout)(x)
     model = keras.Model(inputs, keras.layers.Dense(n_classes, activation="softmax")(x), name="edges")
     angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-    filters = np.zeros((3, 3, 1, DIRECTIONS), np.float32)
-    filters[1, 2, 0], filters[1, 0, 0] = np.cos(angles), -np.cos(angles)
-    filters[2, 1, 0], filters[0, 1, 0] = np.sin(angles), -np.sin(angles)
-    model.get_layer("towards").set_weights([filters])
+    filters = np.zeros((3, 3, colours, colours, DIRECTIONS), np.float32)
+    for colour in range(colours):  # each colour is seen by filters of its own
+        filters[1, 2, colour, colour], filters[1, 0, colour, colour] = np.cos(angles), -np.cos(angles)
+        filters[2, 1, colour, colour], filters[0, 1, colour, colour] = np.sin(angles), -np.sin(angles)
+    model.get_layer("towards").set_weights([filters.reshape(3, 3, colours, -1)])
     return model
 
 
@@ -91,13 +103,13 @@ def study(image_shape: Sequence[int], n_classes: int) -> keras.Model:
 
     Parameters
     ----------
-    image_shape : (int, int)
+    image_shape : (int, int) or (int, int, 3)
     n_classes : int
 
     Returns
     -------
     keras.Model
-        Takes raw uint8 pixels of shape (n, height * width), gives sigmoid scores of shape (n, n_classes).
+        Takes raw uint8 pixels of shape (n, pixels), gives sigmoid scores of shape (n, n_classes).
 
     Examples
     --------
@@ -120,16 +132,21 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"edges": Con
 
 
 def _pixels(image_shape: Sequence[int]) -> tuple[Any, Any]:
-    """Make the input layer, and its pixels as an image of one channel, scaled to 0..1."""
+    """Make the input layer, and its pixels as an image of one channel or three, scaled to 0..1."""
     inputs = keras.Input((int(np.prod(image_shape)),), dtype="uint8", name="pixels")
     x = keras.layers.Rescaling(1 / 255)(inputs)
-    return inputs, keras.layers.Reshape((*image_shape, 1))(x)
+    return inputs, keras.layers.Reshape((*image_shape, 1)[:3])(x)
 
 
-def _blocks(x: Any, widths: Sequence[int], activation: str) -> Any:
-    for filters in widths:
+def _first_strides(image_shape: Sequence[int]) -> tuple[int, int]:
+    height, width = (2 * max(1, round(side / SIDE)) for side in image_shape[:2])
+    return height, width
+
+
+def _blocks(x: Any, widths: Sequence[int], activation: str, first_strides: tuple[int, int] = (2, 2)) -> Any:
+    for place, filters in enumerate(widths):
         x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.MaxPooling2D(padding="same")(x)
+        x = keras.layers.MaxPooling2D((2, 2) if place else first_strides, padding="same")(x)
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         x = keras.layers.Activation(activation)(x)
     return x

@@ -16,7 +16,7 @@ from fewlabels.arrays import Floats
 from fewlabels.networks.quiet_keras import keras, tf
 
 CHUNK = 1024
-"""Images in a batch of predictions, so that memory stays bounded."""
+"""Images of 28 x 28 pixels in a batch of predictions, fewer of larger ones, so that memory stays bounded."""
 
 LookUp = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -47,14 +47,17 @@ def shuffled_batches(count: int, batch_size: int, seed: int, look_up: LookUp) ->
     return _without_tuning(numbers.batch(batch_size, drop_remainder=True).map(look_up).prefetch(2))
 
 
-def ordered_batches(images: NDArray[np.uint8], targets: NDArray[np.uint8], batch_size: int = CHUNK) -> tf.data.Dataset:
+def ordered_batches(
+    images: NDArray[np.uint8], targets: NDArray[np.uint8], batch_size: int | None = None
+) -> tf.data.Dataset:
     """Make the batches of one epoch, in order.
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height * width)
+    images : ndarray of uint8, shape (n, pixels)
     targets : ndarray of uint8, shape (n,)
-    batch_size : int, default=1024
+    batch_size : int, optional
+        As from `batch_of` if not given.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def ordered_batches(images: NDArray[np.uint8], targets: NDArray[np.uint8], batch
     >>> [targets.numpy().tolist() for _, targets in batches]
     [[0, 1], [2]]
     """
-    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size))
+    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size or batch_of(images)))
 
 
 def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
@@ -76,7 +79,7 @@ def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
     ----------
     network : keras.Model
         With one output.
-    X : array-like of uint8, shape (n, height * width)
+    X : array-like of uint8, shape (n, pixels)
 
     Returns
     -------
@@ -89,10 +92,30 @@ def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
     array([[2., 6.]], dtype=float32)
     """
     images = np.asarray(X)
+    chunk = batch_of(images)
     out = np.empty((len(images), network.output_shape[-1]), np.float32)
-    for start in range(0, len(images), CHUNK):
-        out[start : start + CHUNK] = network.predict_on_batch(images[start : start + CHUNK])
+    for start in range(0, len(images), chunk):
+        out[start : start + chunk] = network.predict_on_batch(images[start : start + chunk])
     return out
+
+
+def batch_of(images: NDArray[Any]) -> int:
+    """Choose how many images to predict at a time.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, pixels)
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> batch_of(np.zeros((1, 28 * 28))), batch_of(np.zeros((1, 224 * 224 * 3)))
+    (1024, 5)
+    """
+    return max(1, min(CHUNK, CHUNK * 28 * 28 // max(1, int(images.shape[1]))))
 
 
 def checked_pixels(estimator: Any, X: ArrayLike) -> NDArray[np.uint8]:
@@ -101,12 +124,12 @@ def checked_pixels(estimator: Any, X: ArrayLike) -> NDArray[np.uint8]:
     Parameters
     ----------
     estimator : scikit-learn estimator
-        With an attribute `network` that takes pixels of shape (n, height * width).
-    X : array-like of whole numbers, shape (n, height * width)
+        With an attribute `network` that takes pixels of shape (n, pixels).
+    X : array-like of whole numbers, shape (n, pixels)
 
     Returns
     -------
-    ndarray of uint8, shape (n, height * width)
+    ndarray of uint8, shape (n, pixels)
 
     Raises
     ------

@@ -22,7 +22,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     network : keras.Model
-        Takes uint8 pixels of shape (n, height * width), gives a score of 0 or more for each class 0, 1, 2 …
+        Takes uint8 pixels of shape (n, pixels), gives a score of 0 or more for each class 0, 1, 2 …
     curves : sequence of dict, default=()
         How the training went, a row for each evaluation of it.
     collapsed_starts : int, default=0
@@ -92,7 +92,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
 
         Returns
         -------
@@ -110,7 +110,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
 
         Returns
         -------

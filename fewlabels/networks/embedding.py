@@ -59,7 +59,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
         y : ignored
 
         Returns
@@ -82,7 +82,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
 
         Returns
         -------
@@ -97,7 +97,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, height * width)
+        X : array-like of uint8, shape (n, pixels)
 
         Returns
         -------

@@ -10,6 +10,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.embedding import Embedding
 from fewlabels.networks.quiet_keras import keras
@@ -57,7 +58,7 @@ def classifier_on_embedding(
     ----------
     network : keras.Model
         Trained.
-    images : ndarray of uint8, shape (m, height * width)
+    images : ndarray of uint8, shape (m, pixels)
         Those of the label set, in its order.
     label_set : LabelSet
         Only its bought labels are used, not its probabilities.
@@ -82,3 +83,36 @@ def classifier_on_embedding(
     embedding, bought = Embedding(network).fit(images), label_set.bought
     trained = clone(classifier).fit(embedding.transform(images[bought]), label_set.labels[bought])
     return make_pipeline(embedding, trained)
+
+
+def predicted_together(on_embedding: Pipeline, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Compute the probabilities of a network and of the classifier on its last features; it sees each image once.
+
+    Parameters
+    ----------
+    on_embedding : sklearn.pipeline.Pipeline
+        As from `classifier_on_embedding`.
+    images : ndarray of uint8, shape (n, pixels)
+
+    Returns
+    -------
+    own : ndarray of float32, shape (n, n_classes)
+        Those of the network.
+    others : ndarray of float32, shape (n, n_classes)
+        Those of the classifier.
+
+    Examples
+    --------
+    >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+    >>> from fewlabels.networks.architectures import compact
+    >>> images = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    >>> label_set = LabelSet.from_bought(range(20), np.arange(20) % 2)
+    >>> model = classifier_on_embedding(compact((8, 8), n_classes=2), images, label_set, KernelRidgeClassifier())
+    >>> own, others = predicted_together(model, images)
+    >>> own.shape, bool(np.allclose(others, model.predict_proba(images)))
+    ((20, 2), True)
+    """
+    embedding, classifier = on_embedding
+    last = embedding.last_features(images)
+    own: Floats = embedding.network.layers[-1](last).numpy()
+    return own, classifier.predict_proba(embedding.pca_.transform(last))

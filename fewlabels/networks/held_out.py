@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
-from fewlabels.networks.ensemble import classifier_on_embedding
+from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
 from fewlabels.networks.student import train_student
 from fewlabels.spreading.soft_labels import soft_labels
 
@@ -33,7 +33,6 @@ def cross_validated(
     bought: LabelSet,
     features: Floats,
     graph: sparse.csr_array,
-    teacher: Any,
     classifier: Any,
     *,
     neighbour_weight: float,
@@ -44,17 +43,15 @@ def cross_validated(
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height * width)
+    images : ndarray of uint8, shape (n, pixels)
     bought : LabelSet
         Bought labels only, two at least.
     features : ndarray of float32, shape (n, d)
-        What `classifier` makes soft labels from.
+        What the teacher sees, and makes soft labels from.
     graph : csr_array of float32, shape (n, n)
         As `fewlabels.spreading.soft_labels.soft_labels` takes it.
-    teacher : scikit-learn classifier
-        Takes images; clones of it are trained.
     classifier : KernelRidgeClassifier
-        With `classes` given; clones of it are trained on features, and on students' last features.
+        The teacher, with `classes` given; clones of it are trained on features, and on students' last features.
     neighbour_weight : float
         As `soft_labels` takes it.
     seed : int
@@ -81,9 +78,8 @@ def cross_validated(
     >>> features = (images[:, :1] / 255).astype(np.float32)
     >>> bought = LabelSet.from_bought([0, 1, 2, 20, 21, 22], [0, 0, 0, 1, 1, 1])
     >>> graph, ridge = neighbour_graph(nearest_neighbours(features)), KernelRidgeClassifier(classes=range(2))
-    >>> teacher = KernelRidgeClassifier(gamma=1e-5, classes=range(2))
     >>> how = {"image_shape": (8, 8), "n_classes": 2, "settings": StudentSettings(generations=1), "seed": 0}
-    >>> unseen = cross_validated(images, bought, features, graph, teacher, ridge, neighbour_weight=0.5, **how)
+    >>> unseen = cross_validated(images, bought, features, graph, ridge, neighbour_weight=0.5, **how)
     >>> unseen["ridge"].argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
@@ -99,11 +95,12 @@ def cross_validated(
         soft = LabelSet(every, probabilities.argmax(axis=1).astype(np.uint8), np.isin(every, rows), probabilities)
         network = train_student(images, soft, classifier, seed=seed, **student)
         asked = bought.rows[held_out]
-        alone = clone(teacher).fit(images[rows], labels)
+        alone = clone(classifier).fit(features[rows], labels)
         on_student = classifier_on_embedding(network.network, images, soft, classifier)
-        predicted["ridge"][held_out] = alone.predict_proba(images[asked])
-        predicted["student"][held_out] = network.predict_proba(images[asked])
-        predicted["ridge_on_student"][held_out] = on_student.predict_proba(images[asked])
+        predicted["ridge"][held_out] = alone.predict_proba(features[asked])
+        predicted["student"][held_out], predicted["ridge_on_student"][held_out] = predicted_together(
+            on_student, images[asked]
+        )
     return predicted
 
 

@@ -21,7 +21,7 @@ from fewlabels.label_set import LabelSet
 from fewlabels.networks.architectures import edges
 from fewlabels.networks.batches import shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
-from fewlabels.networks.ensemble import classifier_on_embedding
+from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.networks.training import has_collapsed, schedule
@@ -52,6 +52,9 @@ class StudentSettings:
         How often a bought label counts in an epoch.
     shift : int
         Images are moved by so many pixels at most, in each direction.
+    images : int
+        Images that a generation shows it at most, repeated ones counted, whatever the other numbers say: it bounds the
+        time. Where they are more, each generation sees others.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class StudentSettings:
     dropout: float = 0.3
     repeats: int = 5
     shift: int = 1
+    images: int = 100_000
 
     def __post_init__(self) -> None:
         check_settings(
@@ -82,6 +86,7 @@ class StudentSettings:
             dropout=Interval(Real, 0, 1, closed="left"),
             repeats=WholeNumber(1),
             shift=WholeNumber(0),
+            images=WholeNumber(1),
         )
 
 
@@ -99,14 +104,14 @@ def train_student(
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height * width)
+    images : ndarray of uint8, shape (n, pixels)
         All training images; the label set says which rows are used.
     label_set : LabelSet
         With probabilities.
     classifier : scikit-learn classifier
         Clones of it are trained on the student's last features of the bought images; its `classes` are all classes.
-    image_shape : (int, int)
-        Height and width.
+    image_shape : (int, int) or (int, int, 3)
+        Height and width; grey, or red, green and blue.
     n_classes : int
     settings : StudentSettings
     seed : int
@@ -146,6 +151,7 @@ def train_student(
     order = np.concatenate([np.arange(len(label_set)), repeated])
     batch_size = min(settings.batch_size, len(label_set))
     steps = max(len(order) // batch_size, _least_steps(settings))
+    steps = max(1, min(steps, settings.images // (settings.epochs * batch_size)))
     keras.utils.set_random_seed(seed)
     shown, targets = images[label_set.rows], label_set.probabilities
     network = edges(image_shape, n_classes, settings.dropout)
@@ -211,7 +217,7 @@ def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint
         With probabilities.
     network : keras.Model
         Trained on them.
-    images : ndarray of uint8, shape (m, height * width)
+    images : ndarray of uint8, shape (m, pixels)
         Those of the label set, in its order.
     classifier : scikit-learn classifier
         A clone of it is trained.
@@ -237,10 +243,8 @@ def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint
     given = label_set.probabilities
     if given is None:
         raise ValueError("the label set has no probabilities")
-    embedding, trained = classifier_on_embedding(network, images, label_set, classifier)
-    last = embedding.last_features(images)
-    own = network.layers[-1](last).numpy()
-    mean = np.asarray((given + own + trained.predict_proba(embedding.pca_.transform(last))) / 3, np.float32)
+    own, others = predicted_together(classifier_on_embedding(network, images, label_set, classifier), images)
+    mean = np.asarray((given + own + others) / 3, np.float32)
     mean[label_set.bought] = given[label_set.bought]
     return mean
 
@@ -260,7 +264,7 @@ def _batches(
     def shifted(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         which = tf.gather(rows, picked)
         batch = tf.reshape(tf.gather(pixels, which), (-1, *image_shape))
-        batch = tf.pad(batch, [[0, 0], [shift, shift], [shift, shift]])
+        batch = tf.pad(batch, [[0, 0], [shift, shift], [shift, shift], [0, 0]][: len(image_shape) + 1])
         moves = tf.random.uniform((2, batch_size, 1), 0, 2 * shift + 1, tf.int32, seed=seed)
         batch = tf.gather(batch, moves[0] + tf.range(image_shape[0]), axis=1, batch_dims=1)
         batch = tf.gather(batch, moves[1] + tf.range(image_shape[1]), axis=2, batch_dims=1)

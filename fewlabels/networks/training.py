@@ -96,12 +96,12 @@ def train(
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height * width)
+    images : ndarray of uint8, shape (n, pixels)
         All training images; the label set says which rows are used.
     label_set : LabelSet
         Its probabilities are not used.
-    image_shape : (int, int)
-        Height and width.
+    image_shape : (int, int) or (int, int, 3)
+        Height and width; grey, or red, green and blue.
     n_classes : int
     settings : TrainingSettings
     seed : int
@@ -163,7 +163,7 @@ def has_collapsed(network: keras.Model, images: NDArray[np.uint8]) -> bool:
     Parameters
     ----------
     network : keras.Model
-    images : ndarray of uint8, shape (n, height * width)
+    images : ndarray of uint8, shape (n, pixels)
 
     Returns
     -------

@@ -150,3 +150,38 @@ OTHER_SHAPES = """
 )
 def test_it_keeps_the_conventions_of_scikit_learn(estimator: HOG, check: Callable[[HOG], None]) -> None:
     check(estimator)
+
+
+def test_grey_images_are_seen_as_before_colours_were() -> None:
+    """Sums of the histograms of three images, by the code that knew no colours."""
+    found = oriented_gradients(images(3, 28, 28), (28, 28)).sum(axis=1, dtype=np.float64)
+    np.testing.assert_allclose(found, GREY_SUMS, rtol=1e-5)
+
+
+GREY_SUMS = [351.8268, 351.2406, 352.4169]
+
+
+def test_of_colours_the_strongest_counts_at_each_pixel() -> None:
+    grey = images(2, 12, 9).reshape(2, 12, 9)
+    same = np.repeat(grey[..., None], 3, axis=-1)
+    wanted = oriented_gradients(grey.reshape(2, -1), (12, 9))
+    np.testing.assert_array_equal(oriented_gradients(same.reshape(2, -1), (12, 9, 3)), wanted)
+    green = np.zeros((2, 12, 9, 3), np.uint8)
+    green[..., 1] = grey
+    np.testing.assert_array_equal(oriented_gradients(green.reshape(2, -1), (12, 9, 3)), wanted)
+
+
+def test_an_edge_between_colours_of_the_same_brightness_is_seen() -> None:
+    halves = np.zeros((1, 16, 16, 3), np.uint8)
+    halves[:, :, :8, 0], halves[:, :, 8:, 1] = 200, 200
+    assert oriented_gradients(halves.reshape(1, -1), (16, 16, 3)).max() > 0.5
+    assert (
+        oriented_gradients(halves.mean(axis=-1).astype(np.uint8).reshape(1, -1), (16, 16)).sum()
+        < oriented_gradients(halves.reshape(1, -1), (16, 16, 3)).sum()
+    )
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 8, 4), (8, 8, 1), (1, 8, 3), (8, 8, 3, 3)])
+def test_a_shape_with_other_colours_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidParameterError, match="two whole numbers above 1, and 3 for colours"):
+        HOG(shape).fit(images(3, 8, 8))

@@ -25,10 +25,10 @@ ORDER = np.array([0, 1, 2, 3, 4, 4])
 RIDGE = KernelRidgeClassifier(classes=range(3))
 
 
-def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **changes: float) -> NetworkClassifier:
+def train(pixels: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **changes: float) -> NetworkClassifier:
     how = {"generations": 2, "epochs": 3, "batch_size": 30, "learning_rate": 0.01, "dropout": 0.2, "repeats": 1}
     settings = StudentSettings(**(how | changes))
-    return train_student(images, label_set, RIDGE, image_shape=SHAPE, n_classes=3, settings=settings, seed=seed)
+    return train_student(pixels, label_set, RIDGE, image_shape=SHAPE, n_classes=3, settings=settings, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **chang
         ("dropout", [-0.1, 1, np.nan, None]),
         ("repeats", [0, 1.5]),
         ("shift", [-1, 0.5, True]),
+        ("images", [0, 0.5]),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[Any]) -> None:
@@ -124,6 +125,26 @@ def test_a_generation_of_few_images_has_a_least_number_of_steps(
     monkeypatch.setattr(student, "LEAST_STEPS", 7)
     images, labels = bars(90)
     assert [row["step"] for row in train(images, unsure(labels, 0.9), generations=1, epochs=epochs).curves] == steps
+
+
+@pytest.mark.parametrize(("images_at_most", "steps"), [(90, [3]), (89, [2]), (30, [1]), (1, [1]), (10**6, [7])])
+def test_the_images_of_a_generation_bound_its_steps(
+    images_at_most: int, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches of 30, whatever the least number of steps, 7, asks for."""
+    monkeypatch.setattr(student, "LEAST_STEPS", 7)
+    images, labels = bars(90)
+    trained = train(images, unsure(labels, 0.9), generations=1, epochs=1, images=images_at_most)
+    assert [row["step"] for row in trained.curves] == steps
+
+
+def test_a_student_of_coloured_images_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = bars(90)
+    coloured = np.stack([images // 2, images, images // 3], axis=-1).reshape(90, -1)
+    settings = StudentSettings(generations=2, epochs=20, batch_size=30, learning_rate=0.01)
+    how: dict[str, Any] = {"image_shape": (*SHAPE, 3), "n_classes": 3, "settings": settings, "seed": 0}
+    trained = train_student(coloured, unsure(labels, 0.9), RIDGE, **how)
+    assert np.mean(trained.predict(coloured) == labels) > 0.8
 
 
 def test_the_least_number_of_steps_does_not_bind_for_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
