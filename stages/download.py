@@ -1,7 +1,7 @@
-"""Bring the four files of the data set to data/raw from the first source that has them.
+"""Bring the four IDX files of a data set to data/raw from the first source that has them; or list pictures.
 
-They are stored decompressed, because every source compresses them in its own way: so the bytes, and with them DVC's
-cache, are the same wherever they came from, and one md5 proves them.
+IDX files are stored decompressed, because every source compresses them in its own way: so the bytes, and with them
+DVC's cache, are the same wherever they came from, and one md5 proves them.
 """
 
 import gzip
@@ -27,7 +27,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
-from stages import command, idx, params
+from stages import command, files, idx, params, picture_files, sources
 from stages.files import atomic_write, written
 
 RAW = Path("data/raw")
@@ -75,6 +75,33 @@ class NotFashionMNISTError(SourceError):
 
 
 def main() -> None:
+    data = params.load().data
+    named = None if data.folder is None else sources.folder(data.folder)
+    if named and data.source != "fashion-mnist":
+        sources.say_what_is_not_noticed(named)
+    if named and data.source == "images":
+        list_pictures(named, data.classes)
+    else:
+        fetch(named, verify=data.source == "fashion-mnist")
+
+
+def list_pictures(folder: Path, classes: list[str] | None) -> None:
+    """Write which pictures are in a folder, their parts and labels, and the names of the classes.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if the folder cannot be used.
+    """
+    pictures, names, remarks = picture_files.listed(folder, classes)
+    for remark in remarks:
+        print(remark)
+    files.save_json(RAW / "pictures.json", {"classes": names, "pictures": pictures})
+    labelled = sum(bool(picture.label) for picture in pictures)
+    print(f"{folder}: {len(pictures):,} files, {labelled:,} of them with a label, {len(names)} classes")
+
+
+def fetch(folder: Path | None, verify: bool) -> None:
     """Fill data/raw with all four files or, where no source has them, leave it as it was.
 
     Raises
@@ -82,26 +109,22 @@ def main() -> None:
     SystemExit
         With what to do by hand; stderr says why each source failed.
     """
-    data = params.load().data
-    if not data.verify and data.directory is None:
-        raise SystemExit("params.yaml: data.verify: false takes the files from data.directory, which is null")
-    named = [] if data.directory is None else [Path(data.directory).expanduser()]
-
+    named = [folder] if folder else []
     with ExitStack() as all_or_none:
         missing = {name: all_or_none.enter_context(atomic_write(RAW / name)) for name in FASHION_MNIST}
-        for source in [*named, *(SOURCES if data.verify else ())]:
+        for source in [*named, *(SOURCES if verify else ())]:
             try:
-                _take(source, missing, data.verify)
+                _take(source, missing, verify)
             except SourceError as error:
                 other_data = isinstance(error, NotFashionMNISTError) and source in named
-                hint = "; for other data set data.verify to false" if other_data else ""
+                hint = "; for other data set data.source to idx" if other_data else ""
                 print(f"{source}: {error}{hint}", file=sys.stderr)
             else:
                 print(f"{RAW}: complete, from {source}")
                 return
         raise SystemExit(
             f"No source gave all of {', '.join(FASHION_MNIST)}. Get these four files by hand, as they are or with .gz, "
-            "put them in a folder and set data.directory in params.yaml to it."
+            "put them in a folder and set data.folder in params.yaml to it."
         )
 
 

@@ -1,33 +1,65 @@
-"""Check the IDX files to the last byte and write them as arrays: one image a row, one label a row."""
+"""Write images as arrays: one image a row, one label a row; and what each row is called.
 
+IDX files are checked to the last byte. Pictures of a folder are read one after the other and never all in memory; those
+that cannot be read are listed with the reason, and a part of the labelled ones is held out where there is no test set.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
-from stages import command, files, idx, params
+from fewlabels.arrays import first_occurrences
+from fewlabels.label_set import UNKNOWN
+from stages import command, files, idx, params, picture_files, reading, sources
+from stages.picture_files import Picture
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
+REJECTED = FLAT / "rejected.csv"
+SHOWN = 3
+"""Examples in a line."""
 
 
 def main() -> None:
-    data = params.load().data
+    settings = params.load()
+    if settings.data.source == "images":
+        _from_pictures(settings)
+    else:
+        _from_idx(settings)
+
+
+# ---- IDX files
+
+
+def _from_idx(settings: params.Params) -> None:
+    classes = settings.data.classes or []
     arrays: dict[str, NDArray[np.uint8]] = {}
     for part, name in (("train", "train"), ("t10k", "test")):
         images_file, labels_file = RAW / f"{part}-images-idx3-ubyte", RAW / f"{part}-labels-idx1-ubyte"
         images, labels = _parsed(images_file), _parsed(labels_file)
         try:
-            idx.check_images(images, data.image_shape)
+            idx.check_images(images, settings.data.image_shape)
         except ValueError as error:
             raise SystemExit(f"{images_file}: {error}") from None
         try:
-            idx.check_labels(labels, len(images), len(data.classes))
+            idx.check_labels(labels, len(images), len(classes))
         except ValueError as error:
             raise SystemExit(f"{labels_file}: {error}") from None
         arrays |= {f"{name}_images": images.reshape(len(images), -1), f"{name}_labels": labels}
         print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
     for name, values in arrays.items():
         files.save_array(FLAT / f"{name}.npy", values)
+    for part in ("train", "test"):
+        _save_names(part, [f"{part}/{row:05}" for row in range(len(arrays[f"{part}_labels"]))])
+    files.save_json(FLAT / "classes.json", classes)
+    files.save_table(REJECTED, [], ("file", "reason"))
 
 
 def _parsed(path: Path) -> NDArray[np.uint8]:
@@ -37,6 +69,154 @@ def _parsed(path: Path) -> NDArray[np.uint8]:
         raise SystemExit(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SystemExit(f"{path}: {error}") from None
+
+
+# ---- a folder of pictures
+
+
+class _Read(NamedTuple):
+    """What is kept in memory of the pictures that could be read, in their order."""
+
+    pictures: list[Picture]
+    labels: NDArray[np.uint8]
+    originals: NDArray[np.int64]
+
+
+def _from_pictures(settings: params.Params) -> None:
+    listing = json.loads((RAW / "pictures.json").read_text(encoding="utf-8"))
+    classes: list[str] = listing["classes"]
+    pictures = [Picture(*one) for one in listing["pictures"]]
+    folder = sources.folder(str(settings.data.folder))
+    rejected: list[dict[str, str]] = []
+    with TemporaryDirectory(dir=_made(FLAT), prefix=".partial-") as temporary:
+        pixels = Path(temporary, "pixels")
+        read = _read(folder, pictures, classes, settings, pixels, rejected)
+        _check(folder, read, rejected, len(pictures))
+        test = _held_out(read, settings.data.test_share, settings.seed)
+        _save(pixels, read, test, int(np.prod(settings.data.image_shape)))
+    files.save_json(FLAT / "classes.json", classes)
+    files.save_table(REJECTED, rejected, ("file", "reason"))
+    for remark in _remarks(read, test):
+        print(remark)
+    copies = len(read.pictures) - len(np.unique(read.originals))
+    left_out = f"{len(rejected):,} left out: see {REJECTED}" if rejected else "none left out"
+    print(f"{len(pictures):,} pictures, {left_out}, {copies:,} copies")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _read(
+    folder: Path,
+    pictures: Sequence[Picture],
+    classes: Sequence[str],
+    settings: params.Params,
+    pixels: Path,
+    rejected: list[dict[str, str]],
+) -> _Read:
+    """Read all pictures; write their pixels to a file, and list those that cannot be read."""
+    kept: list[Picture] = []
+    digests: list[bytes] = []
+    usable = []
+    for picture in pictures:
+        reason = picture_files.unusable(picture.file)
+        if reason:
+            rejected.append({"file": picture_files.shown(picture.file), "reason": reason})
+        else:
+            usable.append(picture)
+    with pixels.open("wb") as file:
+        seen = reading.read_all(folder, [one.file for one in usable], settings.data.image_shape, settings.data.fit)
+        for picture, row in zip(usable, seen, strict=True):
+            if isinstance(row, reading.UnreadableError):
+                rejected.append({"file": picture.file, "reason": str(row)})
+                continue
+            kept.append(picture)
+            digests.append(hashlib.blake2b(row.tobytes(), digest_size=16).digest())
+            file.write(row.tobytes())
+    number = {name: place for place, name in enumerate(classes)}
+    labels = np.array([number.get(picture.label, UNKNOWN) for picture in kept], np.uint8)
+    rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
+    return _Read(kept, labels, first_occurrences(rows))
+
+
+def _check(folder: Path, read: _Read, rejected: Sequence[dict[str, str]], count: int) -> None:
+    if 2 * len(rejected) > count or not read.pictures:
+        examples = "; ".join(f"{one['file']}: {one['reason']}" for one in rejected[:SHOWN])
+        raise SystemExit(
+            f"data.folder: {folder}: {len(rejected):,} of {count:,} pictures cannot be read, such as {examples}"
+        )
+    counts = Counter(picture.label for picture in read.pictures if picture.label and picture.part != "test")
+    for label, left in sorted(counts.items()):
+        if left == 1:
+            raise SystemExit(
+                f"data.folder: {folder}: class {label!r} has one picture that can be read: two are the least"
+            )
+
+
+def _held_out(read: _Read, share: float, seed: int) -> NDArray[np.bool_]:
+    """Choose the test pictures: those in the folder `test`, or else a share of the labelled ones, copies together."""
+    if any(picture.part for picture in read.pictures):
+        return np.array([picture.part == "test" for picture in read.pictures])
+    test = np.zeros(len(read.pictures), bool)
+    labelled = np.flatnonzero((read.labels != UNKNOWN) & (read.originals == np.arange(len(test))))
+    counts = np.bincount(read.labels[labelled], minlength=UNKNOWN)
+    divisible = labelled[counts[read.labels[labelled]] > 1]
+    wanted = round(share * len(labelled))
+    if not wanted:
+        return test
+    try:
+        _, held_out = train_test_split(divisible, test_size=wanted, random_state=seed, stratify=read.labels[divisible])
+    except ValueError as error:
+        raise SystemExit(f"params.yaml: data.test_share: {share:g}: {error}") from None
+    test[held_out] = True
+    with_copies: NDArray[np.bool_] = test[read.originals] & (read.labels != UNKNOWN)
+    return with_copies
+
+
+def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], length: int) -> None:
+    for part, rows in (("train", np.flatnonzero(~test)), ("test", np.flatnonzero(test))):
+        with files.atomic_write(FLAT / f"{part}_images.npy") as partial, partial.open("wb") as out:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), length)}
+            np.lib.format.write_array_header_1_0(out, header)
+            for block in _rows(pixels, rows, length):
+                out.write(block)
+        files.save_array(FLAT / f"{part}_labels.npy", read.labels[rows])
+        _save_names(part, [read.pictures[row].file for row in rows])
+        print(
+            f"{part}: {len(rows):,} images, {len(np.unique(read.labels[rows][read.labels[rows] != UNKNOWN]))} classes"
+        )
+
+
+def _rows(pixels: Path, rows: NDArray[np.int64], length: int) -> Iterator[bytes]:
+    """Yield the bytes of some rows, ascending; a file is read, not mapped, so that it does not fill the memory."""
+    with pixels.open("rb") as file:
+        for row in rows:
+            file.seek(int(row) * length)
+            yield file.read(length)
+
+
+def _save_names(part: str, names: Sequence[str]) -> None:
+    """Write what the rows are called; of test images, which there may be none of, as JSON: DVC wants no empty file."""
+    if part == "test":
+        files.save_json(FLAT / "test_names.json", names)
+        return
+    with files.atomic_write(FLAT / "names.txt") as partial:
+        partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+
+
+def _remarks(read: _Read, test: NDArray[np.bool_]) -> Iterator[str]:
+    """Say which copies have different labels, and how many lie in both parts."""
+    rows = np.flatnonzero(read.originals != np.arange(len(test)))
+    pairs = [(row, read.originals[row]) for row in rows]
+    twins = [(row, first) for row, first in pairs if UNKNOWN != read.labels[row] != read.labels[first] != UNKNOWN]
+    if twins:
+        shown = "; ".join(f"{read.pictures[first].file} and {read.pictures[row].file}" for row, first in twins[:SHOWN])
+        yield f"{len(twins):,} copies have another label than the picture they are a copy of: {shown}"
+    both = sum(test[row] != test[first] for row, first in pairs)
+    if both:
+        yield f"{both:,} copies of test pictures are training pictures, or the other way round"
 
 
 if __name__ == "__main__":

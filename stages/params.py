@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
     model_validator,
 )
@@ -88,6 +90,15 @@ def _class_names(names: list[str]) -> list[str]:
     return _distinct(names)
 
 
+def _colours(shape: Any, sides: ValidatorFunctionWrapHandler) -> Any:
+    """Check height and width; a third number is that of the colours."""
+    if not isinstance(shape, list) or len(shape) != 3:
+        return sides(shape)
+    if shape[2] != 3 or isinstance(shape[2], float):
+        raise ValueError(f"{shape!r}: the third number can only be 3, for red, green and blue")
+    return [*sides(shape[:2]), 3]
+
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -98,6 +109,10 @@ class _Strict(BaseModel):
 
 
 class _LabelSets(_Strict):
+    if TYPE_CHECKING:
+
+        def __getattr__(self, classifier: str) -> list[str]: ...
+
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
         chosen = self.model_dump()
@@ -131,10 +146,30 @@ else:
 
 
 class Data(_Strict):
-    directory: str | None
-    verify: bool
-    image_shape: Annotated[list[Annotated[int, Field(ge=8, le=1024)]], Field(min_length=2, max_length=2)]
-    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_class_names)]
+    source: Literal["fashion-mnist", "idx", "images"]
+    folder: Annotated[str, Field(min_length=1)] | None
+    image_shape: Annotated[
+        list[Annotated[int, Field(ge=8, le=1024)]], Field(min_length=2, max_length=2), WrapValidator(_colours)
+    ]
+    fit: Literal["pad", "crop", "stretch"]
+    test_share: Annotated[float, Field(ge=0, lt=1)]
+    classes: Annotated[list[str], Field(min_length=2, max_length=255), AfterValidator(_class_names)] | None
+
+    @model_validator(mode="after")
+    def _fits_the_source(self) -> Self:
+        if self.source != "fashion-mnist" and self.folder is None:
+            raise ValueError(f"source {self.source} needs a folder, which is null")
+        if self.source != "images" and self.classes is None:
+            raise ValueError(f"source {self.source} needs classes, which is null")
+        if self.source != "images" and len(self.image_shape) != 2:
+            raise ValueError(f"source {self.source} has grey images: image_shape is height and width")
+        return self
+
+
+class Embedding(_Strict):
+    model: Annotated[str, Field(min_length=1)]
+    size: Annotated[int, Field(ge=8, le=1024)] | None
+    scale: Literal["0..255", "0..1", "-1..1", "imagenet", "clip"] | None
 
 
 class ClusterMargin(_Strict):
@@ -150,6 +185,7 @@ class LabelSpreading(_Strict):
 
 class LogisticRegression(_Strict):
     C: Positive
+    features_C: Positive
     distances_C: Positive
     pixel_power: Positive
     max_iterations: Count
@@ -171,6 +207,7 @@ class Student(_Strict):
     dropout: Annotated[float, Field(ge=0, le=0.95)]
     repeats: Count
     shift: Annotated[int, Field(ge=0, le=4)]
+    images: Count
 
 
 class Network(_Strict):
@@ -190,14 +227,22 @@ class Params(_Strict):
     clusters: Count
     percentile: Annotated[float, Field(ge=0, le=100)]
     confidence: Share
-    features: Literal["pixels", "hog"]
+    features: Literal["pixels", "hog", "embedding", "auto"]
     label_sets: LabelSets
     data: Data
+    embedding: Embedding
     cluster_margin: ClusterMargin
     label_spreading: LabelSpreading
     logistic_regression: LogisticRegression
     kernel_ridge: KernelRidge
     network: Network
+
+    @model_validator(mode="after")
+    def _the_first_round_is_in_the_budget(self) -> Self:
+        first = self.cluster_margin.first_round
+        if self.features == "auto" and first > self.clusters:
+            raise ValueError(f"clusters: {self.clusters} is less than the {first} labels that features auto decides by")
+        return self
 
 
 _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {

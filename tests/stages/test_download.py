@@ -23,7 +23,7 @@ from stages import download
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PUBLISHED = dict(download.FASHION_MNIST)
-BY_HAND = "set data.directory in params.yaml"
+BY_HAND = "set data.folder in params.yaml"
 
 
 def idx_file(*shape: int, seed: int = 0) -> bytes:
@@ -55,7 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def configure(directory: str | None = None, verify: bool = True) -> None:
     settings = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    settings["data"] |= {"directory": directory, "verify": verify}
+    settings["data"] |= {"folder": directory, "source": "fashion-mnist" if verify else "idx"}
     Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
@@ -482,9 +482,9 @@ def test_other_data_in_the_named_directory_is_told_from_fashion_mnist(
     fails()
     named, server = capsys.readouterr().err.splitlines()
     digest = md5(FILES[FIRST][::-1]).hexdigest()
-    hint = "; for other data set data.verify to false"
+    hint = "; for other data set data.source to idx"
     assert named == f"mnist: {FIRST} is not Fashion-MNIST's: it has the md5 {digest}{hint}"
-    assert "data.verify" not in server
+    assert "data.source" not in server
 
 
 def test_a_full_disk_is_no_fault_of_a_source(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -616,8 +616,7 @@ def test_nothing_verified_needs_a_directory(serve: Serve, monkeypatch: pytest.Mo
     use(monkeypatch, server.url)
     configure(None, verify=False)
     message = fails()
-    assert "data.verify" in message
-    assert "data.directory" in message
+    assert message == "params.yaml: data: source idx needs a folder, which is null"
     assert server.asked == []
 
 

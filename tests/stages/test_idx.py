@@ -152,7 +152,7 @@ def fails() -> str:
 
 def test_flatten_keeps_every_byte(project: dict[str, NDArray[np.uint8]]) -> None:
     flatten.main()
-    written = {path.name: np.load(path) for path in Path("data/flat").iterdir()}
+    written = {path.name: np.load(path) for path in Path("data/flat").glob("*.npy")}
     wanted = {
         "train_images.npy": project[NAMES[0]].reshape(12, 72),
         "train_labels.npy": project[NAMES[1]],

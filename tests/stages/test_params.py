@@ -184,7 +184,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("label_sets.ridge", ["all"], f"'all' is not one of {', '.join(BOUGHT)}"),
         ("label_sets.ensemble", ["all"], "'all' is not one of propagated_soft"),
         ("confidence", 1.5, "1.5: should be less than or equal to 1"),
-        ("features", "gradients", "'gradients' is not 'pixels' or 'hog'"),
+        ("features", "gradients", "'gradients' is not 'pixels', 'hog', 'embedding' or 'auto'"),
         ("cluster_margin.first_round", 0, "0: should be greater than or equal to 1"),
         ("cluster_margin.growth", 0.9, "0.9: should be greater than or equal to 1"),
         ("cluster_margin.candidates", 0, "0: should be greater than or equal to 1"),
@@ -199,11 +199,20 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.student.generations", 0, "0: should be greater than or equal to 1"),
         ("kernel_ridge.gamma", 0, "0: should be greater than 0"),
         ("kernel_ridge.alpha", -1.0, "-1.0: should be greater than 0"),
-        ("data.directory", 5, "5 is not text: put it in quotes"),
-        ("data.verify", "no", "'no': should be a valid boolean"),
-        ("data.verify", 1, "1: should be a valid boolean"),
+        ("data.folder", 5, "5 is not text: put it in quotes"),
+        ("data.folder", "", "'': String should have at least 1 character"),
+        ("data.source", "folder", "'folder' is not 'fashion-mnist', 'idx' or 'images'"),
+        ("data.fit", "zoom", "'zoom' is not 'pad', 'crop' or 'stretch'"),
+        ("data.test_share", 1.0, "1.0: should be less than 1"),
+        ("data.test_share", -0.1, "-0.1: should be greater than or equal to 0"),
+        ("embedding.model", "", "'': String should have at least 1 character"),
+        ("embedding.size", 7, "7: should be greater than or equal to 8"),
+        ("embedding.scale", "0..2", "'0..2' is not '0..255', '0..1', '-1..1', 'imagenet' or 'clip'"),
+        ("network.student.images", 0, "0: should be greater than or equal to 1"),
         ("data.image_shape", [28], "[28]: List should have at least 2 items after validation, not 1"),
-        ("data.image_shape", [28] * 3, "[28, 28, 28]: List should have at most 2 items after validation, not 3"),
+        ("data.image_shape", [28] * 3, "[28, 28, 28]: the third number can only be 3, for red, green and blue"),
+        ("data.image_shape", [28, 28, 3.0], "[28, 28, 3.0]: the third number can only be 3, for red, green and blue"),
+        ("data.image_shape", [28] * 4, "[28, 28, 28, 28]: List should have at most 2 items after validation, not 4"),
         ("data.classes", ["cat"], "['cat']: List should have at least 2 items after validation, not 1"),
         ("data.classes", ["cat", "dog", "cat"], "'cat' is listed twice"),
         ("data.classes", ["cat", ""], "'' is empty"),
@@ -212,6 +221,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("data.classes", ["\tcat", "dog"], "'\\tcat' is a name with blanks at an end"),
         ("logistic_regression.C", 0, "0: should be greater than 0"),
         ("logistic_regression.C", float("nan"), "nan: should be a finite number"),
+        ("logistic_regression.features_C", 0.0, "0.0: should be greater than 0"),
         ("logistic_regression.distances_C", -0.1, "-0.1: should be greater than 0"),
         ("logistic_regression.pixel_power", 0.0, "0.0: should be greater than 0"),
         ("logistic_regression.max_iterations", 0, "0: should be greater than or equal to 1"),
@@ -235,8 +245,8 @@ def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) ->
 
 
 def test_more_classes_than_a_byte_can_name_are_refused() -> None:
-    write({"data.classes": [str(number) for number in range(257)]})
-    assert refusal().endswith("List should have at most 256 items after validation, not 257")
+    write({"data.classes": [str(number) for number in range(256)]})
+    assert refusal().endswith("List should have at most 255 items after validation, not 256")
 
 
 @pytest.mark.parametrize(("classifier", "needed"), [("nn", "nn on propagated_soft"), ("ridge", "ridge on active")])
@@ -285,10 +295,13 @@ def test_a_bad_side_of_an_image_is_named(place: int, value: Any) -> None:
         ("label_sets.lr", []),
         ("label_sets.ensemble", []),
         ("features", "hog"),
-        ("data.directory", "~/fashion"),
-        ("data.verify", False),
+        ("features", "auto"),
+        ("data.folder", "~/fashion"),
+        ("data.test_share", 0),
+        ("embedding.size", 8),
+        ("embedding.scale", "clip"),
         ("data.image_shape", [8, 1024]),
-        ("data.classes", [str(number) for number in range(256)]),
+        ("data.classes", [str(number) for number in range(255)]),
         ("network.validation_share", 0.999),
         ("network.architecture", "study"),
         ("network.restarts", 0),
@@ -338,3 +351,21 @@ def test_a_file_of_another_kind_is_refused(content: bytes, message: str) -> None
 
 def test_a_missing_file_is_named() -> None:
     assert refusal() == "params.yaml: No such file or directory"
+
+
+def test_what_a_source_needs_is_named() -> None:
+    for source in ("idx", "images"):
+        write({"data.source": source})
+        assert refusal() == f"params.yaml: data: source {source} needs a folder, which is null"
+    write({"data.classes": None})
+    assert refusal() == "params.yaml: data: source fashion-mnist needs classes, which is null"
+    write({"data.image_shape": [28, 28, 3]})
+    assert refusal() == "params.yaml: data: source fashion-mnist has grey images: image_shape is height and width"
+    own = {"data.source": "images", "data.folder": "images/mine", "data.classes": None}
+    write(own | {"data.image_shape": [64, 48, 3]})
+    assert params.load().data.image_shape == [64, 48, 3]
+
+
+def test_features_are_not_chosen_by_more_labels_than_the_budget() -> None:
+    write({"features": "auto", "clusters": 40})
+    assert refusal() == "params.yaml: clusters: 40 is less than the 50 labels that features auto decides by"

@@ -1,0 +1,166 @@
+"""Read pictures as people see them, each as a row of pixels of one shape.
+
+Whatever is in a file, the run goes on: what cannot be read is named with its reason. Several threads read at once, and
+the result does not depend on how many.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+BACKGROUND = (255, 255, 255)
+"""White: what is seen through transparent parts, and beside a picture that is padded."""
+MOST_PIXELS = 100_000_000
+"""Of a picture; a small file that claims more would fill the memory."""
+CHUNK = 64
+"""Pictures that are read before the first of them is handed on, so that memory stays bounded."""
+RESAMPLING = Image.Resampling.BICUBIC
+
+Image.MAX_IMAGE_PIXELS = None  # checked here, with a reason that names the size
+Image.init()
+FORMATS = sorted(Image.OPEN.keys() - {"EPS", "WMF"})
+"""All that Pillow reads but what is a program to draw a picture: reading that would run it."""
+
+
+class UnreadableError(Exception):
+    """Why a file gives no picture, in a few words."""
+
+
+def read(path: Path, image_shape: Sequence[int], fit: str) -> NDArray[np.uint8]:
+    """Read a picture.
+
+    It is turned upright by its EXIF orientation. Of several frames the first is taken. Transparent parts show the
+    background, never the colours hidden in them. Grey of 12 or 16 bits is scaled to 8.
+
+    Parameters
+    ----------
+    path : Path
+        The content says what it is, not the name.
+    image_shape : (int, int) or (int, int, 3)
+        Height and width; grey, or red, green and blue.
+    fit : {"pad", "crop", "stretch"}
+        How it is brought to that shape: padded with the background, cropped around its middle, or stretched.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height * width,) or (height * width * 3,)
+        A picture of that very size is taken as it is, bit for bit.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    height, width = image_shape[:2]
+    mode = "RGB" if len(image_shape) == 3 else "L"
+    try:
+        if not path.stat().st_size:
+            raise UnreadableError("empty file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise UnreadableError(
+                        f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS // 10**6} million"
+                    )
+                side = 2 * max(height, width)
+                picture.draft(None, (side, side))  # a JPEG file can be read at half or less of its size
+                upright = ImageOps.exif_transpose(picture)
+                fitted = _fitted(_plain(upright, mode), (width, height), fit, mode)
+    except UnreadableError:
+        raise
+    except OSError as error:
+        raise UnreadableError(_reason(error)) from None
+    except MemoryError:
+        raise UnreadableError("too large for the memory") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        raise UnreadableError(_reason(error)) from None
+    return np.asarray(fitted, np.uint8).reshape(-1)
+
+
+def read_all(
+    folder: Path, files: Sequence[str], image_shape: Sequence[int], fit: str
+) -> Iterator[NDArray[np.uint8] | UnreadableError]:
+    """Read pictures with several threads, in their order.
+
+    Parameters
+    ----------
+    folder : Path
+    files : sequence of str
+        Paths in it.
+    image_shape, fit
+        As for `read`.
+
+    Yields
+    ------
+    ndarray of uint8 or UnreadableError
+        For each file, its pixels or why there are none.
+    """
+
+    def attempt(file: str) -> NDArray[np.uint8] | UnreadableError:
+        try:
+            return read(folder / file, image_shape, fit)
+        except UnreadableError as error:
+            return error
+
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(files), desc="reading", unit="picture", disable=None) as bar,
+    ):
+        for start in range(0, len(files), CHUNK):
+            for pixels in pool.map(attempt, files[start : start + CHUNK]):
+                bar.update()
+                yield pixels
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Read the width and height of a picture that can be read, in pixels, as it is stored."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=FORMATS) as picture:
+            return picture.size
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    if "cannot identify image file" in text:
+        return "no picture, or of a kind that is not known"
+    return text or type(error).__name__
+
+
+def _plain(picture: Image.Image, mode: str) -> Image.Image:
+    """Bring any kind of picture to 8 bits, grey or coloured, without transparency."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(picture))).convert(mode)
+    if picture.has_transparency_data:
+        coloured = picture.convert("RGBA")
+        behind = Image.new("RGBA", coloured.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(behind, coloured).convert("RGB").convert(mode)
+    return picture.convert(mode) if picture.mode in ("1", "L", "RGB") else picture.convert("RGB").convert(mode)
+
+
+def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scale grey of more than 8 bits: of 12 or 16, whichever its largest value fits; fractions by their range."""
+    levels = np.nan_to_num(values.astype(np.float64))
+    low, high = float(min(levels.min(), 0)), float(levels.max())
+    if np.issubdtype(values.dtype, np.integer) and low == 0:
+        most = next((bits for bits in (4095, 65535) if high <= bits), high)
+    else:
+        most = 1.0 if low == 0 and high <= 1 else max(high, low + 1e-12)
+    return np.rint((levels - low) * (255 / (most - low))).astype(np.uint8)
+
+
+def _fitted(picture: Image.Image, size: tuple[int, int], fit: str, mode: str) -> Image.Image:
+    if picture.size == size:
+        return picture
+    if fit == "stretch":
+        return picture.resize(size, RESAMPLING)
+    if fit == "crop":
+        return ImageOps.fit(picture, size, RESAMPLING)
+    return ImageOps.pad(picture, size, RESAMPLING, color=BACKGROUND if mode == "RGB" else BACKGROUND[0])

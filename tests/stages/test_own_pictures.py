@@ -1,0 +1,279 @@
+"""From a folder of pictures to arrays: which rows, which names, what is held out, what is left out and said."""
+
+import csv
+import json
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT, write_idx
+from numpy.typing import NDArray
+from PIL import Image
+
+from fewlabels.label_set import UNKNOWN
+from stages import download, flatten, reading, sources
+
+SHAPE = (8, 9)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def configure(**data: Any) -> None:
+    settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    own = {"source": "images", "folder": "images/mine", "image_shape": list(SHAPE), "classes": None}
+    settings["data"] |= own | data
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def picture(name: str, seed: int) -> NDArray[np.uint8]:
+    pixels = np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8)
+    path = Path("images/mine", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, format="PNG")
+    return pixels
+
+
+def run() -> None:
+    download.main()
+    flatten.main()
+
+
+def array(name: str) -> NDArray[np.uint8]:
+    return np.load(f"data/flat/{name}.npy")
+
+
+def names() -> list[str]:
+    return Path("data/flat/names.txt").read_text(encoding="utf-8").splitlines()
+
+
+def held_out_names() -> list[str]:
+    return json.loads(Path("data/flat/test_names.json").read_text(encoding="utf-8"))
+
+
+def rejected() -> dict[str, str]:
+    with Path("data/flat/rejected.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def classes() -> list[str]:
+    return json.loads(Path("data/flat/classes.json").read_text(encoding="utf-8"))
+
+
+def pile(count: int = 30) -> None:
+    """Three classes of the same size."""
+    for number in range(count):
+        picture(f"{'abc'[number % 3]}/{number:03}.png", number)
+
+
+def test_a_part_of_each_class_is_held_out_and_rows_keep_the_order_of_names() -> None:
+    pile()
+    configure(test_share=0.2)
+    run()
+    assert classes() == ["a", "b", "c"]
+    assert names() == sorted(names())
+    assert held_out_names() == sorted(held_out_names())
+    assert len(names()) == 24
+    assert np.bincount(array("test_labels")).tolist() == [2, 2, 2]
+    assert np.bincount(array("train_labels")).tolist() == [8, 8, 8]
+    for part, listed in (("train", names()), ("test", held_out_names())):
+        for row, name in enumerate(listed):
+            seed = int(re.findall(r"\d+", name)[0])
+            np.testing.assert_array_equal(array(f"{part}_images")[row], picture("elsewhere.png", seed).ravel())
+            assert "abc"[array(f"{part}_labels")[row]] == name[0]
+    assert rejected() == {}
+
+
+def test_the_seed_decides_what_is_held_out_and_no_share_holds_out_nothing() -> None:
+    pile()
+    held_out = []
+    for seed in (1, 1, 2):
+        configure(test_share=0.2)
+        settings = json.loads(Path("params.yaml").read_text(encoding="utf-8")) | {"seed": seed}
+        Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+        run()
+        held_out.append(held_out_names())
+    assert held_out[0] == held_out[1] != held_out[2]
+    configure(test_share=0)
+    run()
+    assert len(names()) == 30
+    assert array("test_images").shape == (0, 72)
+    assert array("test_labels").shape == (0,)
+    assert held_out_names() == []
+
+
+def test_copies_stay_together_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 15 pictures each lies there twice; two copies lie in another class."""
+    for number in range(15):
+        picture(f"{'abc'[number % 3]}/{number:03}.png", number)
+        picture(f"{'abc'[number % 3 if number > 1 else 2]}/copy{number:03}.png", number)
+    configure(test_share=0.4)
+    run()
+    train, test = ({row.tobytes() for row in array(f"{part}_images")} for part in ("train", "test"))
+    assert not train & test
+    assert len(test) == 6
+    assert len(array("test_images")) == 12
+    said = capsys.readouterr().out
+    assert "2 copies have another label than the picture they are a copy of: a/000.png and c/copy000.png; " in said
+    assert said.endswith("30 pictures, none left out, 15 copies\n")
+
+
+def test_copies_in_both_parts_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("train", "test"):
+        for number in range(6):
+            picture(f"{part}/{'ab'[number % 2]}/{number}.png", number if part == "train" or number < 2 else number + 50)
+    configure()
+    run()
+    assert len(names()) == len(held_out_names()) == 6
+    assert "2 copies of test pictures are training pictures, or the other way round\n" in capsys.readouterr().out
+
+
+def test_pictures_without_a_label_are_for_training() -> None:
+    for number in range(20):
+        picture(f"{number:02}.png", number)
+    Path("images/mine/labels.csv").write_text(
+        "file,label\n" + "".join(f"{number:02}.png,{'xy'[number % 2]}\n" for number in range(10)), encoding="utf-8"
+    )
+    configure(test_share=0.4)
+    run()
+    assert len(held_out_names()) == 4
+    assert all(int(name[:2]) < 10 for name in held_out_names())
+    assert (array("train_labels") == UNKNOWN).sum() == 10
+    Path("images/mine/labels.csv").unlink()
+    configure(classes=["x", "y"])
+    run()
+    assert (array("train_labels") == UNKNOWN).all()
+    assert len(names()) == 20
+    assert classes() == ["x", "y"]
+
+
+def test_what_cannot_be_read_is_left_out_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    pile()
+    Path("images/mine/a/broken.png").write_bytes(b"nothing")
+    Path("images/mine/b/empty.jpg").touch()
+    Path("images/mine/c/two\nlines.png").write_bytes(Path("images/mine/a/000.png").read_bytes())
+    Path("images/mine/c/caf\udce9.png").write_bytes(Path("images/mine/a/000.png").read_bytes())
+    composed, apart = (unicodedata.normalize(form, "ü") for form in ("NFC", "NFD"))
+    for seed, odd in enumerate(
+        ["with space.png", "#1.png", "100%.png", "what?.png", f"{composed}.png", f"{apart}.png"]
+    ):
+        picture(f"c/{odd}", 100 + seed)
+    configure(test_share=0)
+    run()
+    assert rejected() == {
+        "a/broken.png": "no picture, or of a kind that is not known",
+        "b/empty.jpg": "empty file",
+        "c/caf\\xe9.png": "its name is no UTF-8",
+        "c/two\\nlines.png": "its name has a line break",
+    }
+    assert len(names()) == 36 == len(array("train_images"))
+    assert {"c/with space.png", "c/#1.png", "c/100%.png", "c/what?.png", f"c/{composed}.png", f"c/{apart}.png"} < set(
+        names()
+    )
+    assert capsys.readouterr().out.endswith("40 pictures, 4 left out: see data/flat/rejected.csv, 0 copies\n")
+
+
+@pytest.mark.parametrize("broken", [5, 16])
+def test_if_most_cannot_be_read_nothing_is_written(broken: int) -> None:
+    pile()
+    for path in sorted(Path("images/mine").rglob("*.png"))[:broken]:
+        path.write_bytes(b"")
+    configure()
+    download.main()
+    if broken < 15:
+        flatten.main()
+        return
+    with pytest.raises(SystemExit) as end:
+        flatten.main()
+    said = "data.folder: images/mine: 16 of 30 pictures cannot be read, such as a/000.png: empty file; "
+    assert str(end.value).startswith(said)
+    assert [path for path in Path("data/flat").rglob("*") if path.is_file()] == []
+
+
+def test_a_class_of_which_one_picture_is_left_is_named() -> None:
+    pile()
+    for path in sorted(Path("images/mine/c").iterdir())[1:]:
+        path.write_bytes(b"")
+    configure()
+    download.main()
+    with pytest.raises(SystemExit, match=r"^data\.folder: images/mine: class 'c' has one picture that can be read"):
+        flatten.main()
+
+
+def test_a_share_too_small_for_the_classes_is_named() -> None:
+    pile()
+    configure(test_share=0.05)
+    download.main()
+    with pytest.raises(SystemExit, match=r"^params\.yaml: data\.test_share: 0\.05: .*number of classes = 3"):
+        flatten.main()
+
+
+def test_pictures_give_the_very_arrays_of_the_idx_files_they_were_written_from() -> None:
+    """As 70,000 PNG files of Fashion-MNIST do: flat parts, labels.csv, names in the order of the rows."""
+    random, labelled = np.random.default_rng(0), "file,label\n"
+    kinds = ["T-shirt/top", "Bag", "Ankle boot"]
+    for part, idx, count in (("train", "train", 40), ("test", "t10k", 12)):
+        images, labels = random.integers(0, 256, (count, *SHAPE)).astype(np.uint8), np.arange(count, dtype=np.uint8) % 3
+        Path("idx").mkdir(exist_ok=True)
+        write_idx(Path(f"idx/{idx}-images-idx3-ubyte"), images)
+        write_idx(Path(f"idx/{idx}-labels-idx1-ubyte"), labels)
+        for row, image in enumerate(images):
+            path = Path(f"images/mine/{part}/{row:05}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+            labelled += f"{part}/{row:05}.png,{kinds[labels[row]]}\n"
+    Path("images/mine/labels.csv").write_text(labelled, encoding="utf-8")
+    found = []
+    for source, folder in (("idx", "idx"), ("images", "images/mine")):
+        configure(source=source, folder=folder, classes=kinds)
+        run()
+        found.append({path.name: path.read_bytes() for path in Path("data/flat").glob("*") if "names" not in path.name})
+    assert found[0] == found[1]
+    assert names() == [f"train/{row:05}.png" for row in range(40)]
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pile()
+    configure()
+    found = []
+    for threads in (1, 5):
+        monkeypatch.setattr(reading.os, "cpu_count", lambda threads=threads: threads)
+        run()
+        found.append({path.name: path.read_bytes() for path in Path("data/flat").iterdir()})
+    assert found[0] == found[1]
+
+
+# ---- where the folder is
+
+
+def test_a_relative_folder_is_the_repositorys_also_in_a_copy_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert sources.folder("mine") == tmp_path / "mine"
+    (copy / "mine").mkdir()
+    assert sources.folder("mine") == Path("mine"), "what DVC brought along comes first"
+    assert sources.folder("/nowhere") == Path("/nowhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert sources.folder("~/mine") == tmp_path / "mine"
+
+
+@pytest.mark.parametrize(("folder", "said"), [("images/mine", False), ("elsewhere", True), ("imagesque", True)])
+def test_changes_outside_images_are_not_noticed_and_that_is_said(
+    folder: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pile()
+    if folder != "images/mine":
+        Path("images/mine").rename(folder)
+    configure(folder=folder)
+    download.main()
+    assert ("its changes are not noticed" in capsys.readouterr().out) == said
