@@ -1,31 +1,75 @@
-"""Compute HOG features of the training images, their nearest neighbours, and which of them are exact copies."""
+"""Describe the images by the features that suit them: HOG or a pretrained embedding; and find neighbours and copies.
 
-from pathlib import Path
+What `features` names is taken; for `auto` the embedding, if it lets kernel ridge regression predict each label of the
+first round clearly better when it is left out, else HOG. For `pixels` it is HOG: only k-means and logistic regression
+see pixels then.
+"""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fewlabels.arrays import first_occurrences
-from fewlabels.features.hog import HOG
+from fewlabels.arrays import Floats, evenly_spaced, first_occurrences
+from fewlabels.choosing.which_features import choose_features, left_out_log_losses
+from fewlabels.features.hog import HOG, SAMPLE
 from fewlabels.features.neighbours import nearest_neighbours
-from stages import command, files, params
+from fewlabels.networks.pretrained import PretrainedEmbedding
+from stages import command, files, inputs, label_sets, params, ridge
 
-FEATURES = Path("data/features")
+FEATURES = inputs.FEATURES
+CANDIDATES = {"pixels": ["hog"], "hog": ["hog"], "embedding": ["embedding"], "auto": ["hog", "embedding"]}
 
 
 def main() -> None:
     settings = params.load()
-    images = files.load_array("data/flat/train_images.npy")
+    images = inputs.images("train")
     originals = first_occurrences(images)
-    distinct, place = np.unique(originals, return_inverse=True)
-    hog = HOG(settings.data.image_shape).fit(images[distinct])
-    # Copies take the very features of their original: computed anew, rounding could tell them apart.
-    features = hog.transform(images[distinct])[place]
+    distinct = np.unique(originals)
     print(f"{len(images):,} images, {len(images) - len(distinct):,} of them exact copies", flush=True)
-    print(f"HOG: {features.shape[1]} numbers for each image", flush=True)
     files.save_array(FEATURES / "originals.npy", originals)
-    files.save_object(FEATURES / "hog.joblib", hog)
-    files.save_array(FEATURES / "train_hog.npy", features)
+    describe = {"hog": _hog, "embedding": _embedding}
+    seen = {name: describe[name](settings, images, distinct) for name in CANDIDATES[settings.features]}
+    losses = {}
+    if len(seen) > 1:
+        first, classifier = label_sets.load("first_round"), ridge.untrained(settings, len(inputs.class_names()))
+        for name, (_, train, _) in seen.items():
+            losses[name] = left_out_log_losses(classifier, train[first.rows], first.labels)
+            shown = f"{losses[name].mean():.3f} of the {len(first):,} labels of the first round, each left out"
+            print(f"{name}: log loss {shown}")
+    chosen = choose_features(losses) if losses else CANDIDATES[settings.features][0]
+    transformer, train, test = seen[chosen]
+    features = train[originals]  # copies have the very features of their original: rounding could tell them apart
+    print(f"{chosen}: {features.shape[1]} numbers for each image", flush=True)
+    files.save_json(
+        FEATURES / "chosen.json",
+        {"features": chosen, "left_out_log_loss": {name: loss.mean() for name, loss in losses.items()}},
+    )
+    files.save_object(FEATURES / "transformer.joblib", transformer)
+    files.save_array(FEATURES / "train.npy", features)
+    files.save_array(FEATURES / "test.npy", test)
     files.save_array(FEATURES / "neighbours.npy", nearest_neighbours(features, settings.label_spreading.neighbours))
+
+
+def _hog(settings: params.Params, images: NDArray[np.uint8], distinct: NDArray[np.int64]) -> tuple[Any, Floats, Floats]:
+    some = images if len(distinct) == len(images) else images[distinct[evenly_spaced(len(distinct), SAMPLE)]]
+    hog, test = HOG(settings.data.image_shape).fit(some), inputs.images("test")
+    return hog, hog.transform(images), hog.transform(test) if len(test) else _none(hog)
+
+
+def _embedding(
+    settings: params.Params, images: NDArray[np.uint8], distinct: NDArray[np.int64]
+) -> tuple[Any, Floats, Floats]:
+    train, test = (files.load_array(FEATURES / f"embedding_{part}.npy") for part in ("train", "test"))
+    how = settings.embedding
+    embedding = PretrainedEmbedding(settings.data.image_shape, how.model, how.size, how.scale)
+    embedding.fit_numbers(train[distinct])
+    seen = embedding.transform_numbers(train)
+    return embedding, seen, embedding.transform_numbers(test) if len(test) else _none(embedding)
+
+
+def _none(transformer: Any) -> Floats:
+    return np.empty((0, len(transformer.get_feature_names_out())), np.float32)
 
 
 if __name__ == "__main__":

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from fewlabels import pictures
 from fewlabels.arrays import Floats, evenly_spaced
-from fewlabels.scores import classifier_scores, cluster_purity, label_set_scores
-from stages import command, files, label_sets, params, predictions
+from fewlabels.label_set import UNKNOWN
+from fewlabels.scores import classifier_scores, cluster_purity, confidence_scores, label_set_scores
+from stages import command, files, inputs, label_sets, params, predictions
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
-FLAT, CLUSTERS = Path("data/flat"), Path("data/clusters")
+CLUSTERS = Path("data/clusters")
 PLOTS, PICTURES = Path("data/plots"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
 
 
 def main() -> None:
-    settings = params.load()
-    classes = settings.data.classes
-    true_labels, test_labels = (files.load_array(FLAT / f"{part}_labels.npy") for part in ("train", "test"))
+    settings, classes = params.load(), inputs.class_names()
+    true_labels, test_labels = (files.load_array(inputs.FLAT / f"{part}_labels.npy") for part in ("train", "test"))
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
     predictions.remove_others(models)
     details: dict[str, Any] = {
@@ -35,10 +35,11 @@ def main() -> None:
             "seed": settings.seed,
             "clusters": settings.clusters,
             "percentile": settings.percentile,
-            "fashion_mnist": settings.data.verify,
+            "fashion_mnist": settings.data.source == "fashion-mnist",
             "classes": classes,
             "train_images": len(true_labels),
             "test_images": len(test_labels),
+            "features": files.load_json(inputs.FEATURES / "chosen.json"),
         },
         "kmeans": files.load_json(CLUSTERS / "scores.json")
         | {"purity": cluster_purity(files.load_array(CLUSTERS / "assignments.npy"), true_labels)},
@@ -51,10 +52,15 @@ def main() -> None:
         "untrained": {},
         "recall": [],
     }
+    PLOTS.joinpath("confusion").mkdir(parents=True, exist_ok=True)
     for classifier, name in models:
         predicted = predictions.load(classifier, name)
         if "untrained" in predicted:
             details["untrained"][f"{classifier} on {name}"] = str(predicted["untrained"])
+            continue
+        if not len(test_labels):
+            details[classifier][name] = scores_without_test(predicted)
+            details["recall"] += recall_left_out(f"{classifier} on {name}", predicted, classes)
             continue
         probabilities = np.zeros((len(test_labels), len(classes)), np.float32)  # 0 for a class that it has not seen
         probabilities[:, predicted["classes"]] = predicted["probabilities"]
@@ -68,7 +74,7 @@ def main() -> None:
     files.save_json("metrics/metrics.json", compared(details))
     _save_curves(models)
     _save_pictures(true_labels, details, settings)
-    print(f"{len(models) - len(details['untrained'])} models: `python -m experiments.table` prints their accuracies")
+    print(f"{len(models) - len(details['untrained'])} models: `python -m experiments.table` prints their scores")
 
 
 def model_scores(
@@ -78,12 +84,42 @@ def model_scores(
     test_labels: NDArray[np.uint8],
     classes: list[str],
 ) -> dict[str, Any]:
-    """Score a model on the test images, and on the training images whose label was not bought."""
-    scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes)
-    scores |= {name: predicted[name].item() for name in ("collapsed_starts", "collapsed") if name in predicted}
-    if len(predicted["rows"]):
-        scores["transductive_accuracy"] = float(np.mean(predicted["labels"] == true_labels[predicted["rows"]]))
+    """Score a model on the test images, and on the training images whose label was not bought and is known."""
+    scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes) | collapses(predicted)
+    truth = true_labels[predicted["rows"]]
+    known = truth != UNKNOWN
+    if known.any():
+        scores["transductive_accuracy"] = float(np.mean(predicted["labels"][known] == truth[known]))
     return scores
+
+
+def scores_without_test(predicted: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Score a model by what is known without test labels: how sure it is, and bought labels that it had not seen."""
+    scores = collapses(predicted) | confidence_scores(predicted["confidence"])
+    if "left_out" in predicted:
+        likeliest = predicted["left_out"].argmax(axis=1)
+        scores["leave_one_out_accuracy"] = float(np.mean(likeliest == predicted["left_out_labels"]))
+    return scores
+
+
+def recall_left_out(model: str, predicted: dict[str, NDArray[Any]], classes: list[str]) -> list[dict[str, Any]]:
+    """Count, for each class, the bought labels that were predicted when they were left out."""
+    if "left_out" not in predicted:
+        return []
+    right = predicted["left_out"].argmax(axis=1) == predicted["left_out_labels"]
+    return [
+        {
+            "model": f"{model}, labels left out",
+            "class": classes[label],
+            "recall": float(right[predicted["left_out_labels"] == label].mean()),
+        }
+        for label in np.unique(predicted["left_out_labels"])
+    ]
+
+
+def collapses(predicted: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Take from the predictions of a network whether it collapsed."""
+    return {name: predicted[name].item() for name in ("collapsed_starts", "collapsed") if name in predicted}
 
 
 def confusion(actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> list[dict[str, Any]]:
@@ -97,17 +133,24 @@ def confusion(actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: 
 
 
 def compared(details: dict[str, Any]) -> dict[str, Any]:
-    """Take what people compare: the accuracy of each model, the purity of the clusters and of spread labels."""
+    """Take what people compare: the accuracy of each model, the purity of the clusters and of spread labels.
+
+    Without test images, in place of the accuracy: that of bought labels left out, and the mean confidence.
+    """
     purity = {"clusters": details["kmeans"]["purity"]}
     for name, scores in details["label_sets"].items():
-        if LABEL_SETS[name].spread_from and scores["purity"] is not None:
+        if LABEL_SETS[name].spread_from:
             purity[name] = scores["purity"]
-    accuracy = {
-        classifier: {name: scores["accuracy"] for name, scores in details[classifier].items()}
-        for classifier in CLASSIFIERS
-        if details[classifier]
-    }
-    return {"accuracy": accuracy, "purity": purity}
+    figures = {}
+    for figure in ("accuracy",) if details["run"]["test_images"] else ("leave_one_out_accuracy", "mean_confidence"):
+        by_classifier = {
+            classifier: {
+                name: scores[figure] for name, scores in details[classifier].items() if scores.get(figure) is not None
+            }
+            for classifier in CLASSIFIERS
+        }
+        figures[figure] = {classifier: scores for classifier, scores in by_classifier.items() if scores}
+    return figures | {"purity": {name: share for name, share in purity.items() if share is not None}}
 
 
 def _save_curves(models: list[tuple[str, str]]) -> None:
@@ -122,16 +165,17 @@ def _save_curves(models: list[tuple[str, str]]) -> None:
 
 
 def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], settings: params.Params) -> None:
-    classes = settings.data.classes
-    images = files.load_array(FLAT / "train_images.npy").reshape(-1, *settings.data.image_shape)
+    classes = inputs.class_names()
+    images = inputs.images("train").reshape(-1, *settings.data.image_shape)
     bought, spread = label_sets.load("representatives"), label_sets.load("propagated")
     picked = evenly_spaced(len(bought), SHOWN)
-    wrong = np.flatnonzero(spread.labels != true_labels[spread.rows])
+    truth = true_labels[spread.rows]
+    wrong = np.flatnonzero((spread.labels != truth) & (truth != UNKNOWN))
     shown = wrong[evenly_spaced(len(wrong), SHOWN)]
     accuracies = {
         entry.title: {LABEL_SETS[name].title: scores["accuracy"] for name, scores in details[classifier].items()}
         for classifier, entry in CLASSIFIERS.items()
-        if details[classifier]
+        if details[classifier] and details["run"]["test_images"]
     }
     for name, figure in {
         "representatives": pictures.image_grid(

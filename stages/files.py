@@ -100,10 +100,10 @@ def load_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Save rows as CSV, with the keys of the first as the heading."""
+def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]], heading: Sequence[str] = ()) -> None:
+    """Save rows as CSV, with the keys of the first as the heading; of no rows, with the heading that is given."""
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table = csv.DictWriter(file, heading or rows[0], lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 

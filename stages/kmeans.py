@@ -8,7 +8,7 @@ from sklearn.preprocessing import FunctionTransformer
 from fewlabels.clustering.assignment import distinct_nearest
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
-from stages import command, files, params
+from stages import command, files, inputs, params
 
 CLUSTERS = Path("data/clusters")
 
@@ -16,15 +16,14 @@ CLUSTERS = Path("data/clusters")
 @files.record_cost("data/costs/kmeans.json")
 def main() -> None:
     settings = params.load()
-    images = files.load_array("data/flat/train_images.npy")
+    images = inputs.images("train")
     if settings.clusters > len(images):
         raise SystemExit(f"params.yaml: clusters: {settings.clusters} is more than the {len(images)} training images")
     print(f"k-means: {settings.clusters} clusters of {len(images):,} images, features: {settings.features}", flush=True)
     if settings.features == "pixels":
         transformer, features = FunctionTransformer(scale_pixels), scale_pixels(images)
     else:
-        transformer = files.load_object("data/features/hog.joblib")
-        features = files.load_array("data/features/train_hog.npy")
+        transformer, features = inputs.transformer(), inputs.features("train")
     kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(features)
     print(f"inertia {kmeans.inertia_:,.0f} after {kmeans.n_iter_} passes")
     files.save_array(CLUSTERS / "assignments.npy", kmeans.labels_)

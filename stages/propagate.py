@@ -8,9 +8,9 @@ from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.clusters import propagate, within_percentile
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import command, files, label_sets, params, ridge
+from stages import command, files, inputs, label_sets, params, ridge
 
-FEATURES, CLUSTERS = Path("data/features"), Path("data/clusters")
+CLUSTERS = Path("data/clusters")
 
 
 def main() -> None:
@@ -33,11 +33,11 @@ def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
     if not settings.label_sets.wants("propagated_soft"):
         return LabelSet.from_bought([], [])
     probabilities, weight = soft_labels(
-        files.load_array(FEATURES / "train_hog.npy"),
-        neighbour_graph(files.load_array(FEATURES / "neighbours.npy")),
+        inputs.features("train"),
+        neighbour_graph(files.load_array(inputs.FEATURES / "neighbours.npy")),
         active.rows[active.bought],
         active.labels[active.bought],
-        ridge.untrained(settings),
+        ridge.untrained(settings, len(inputs.class_names())),
         neighbour_weight=settings.label_spreading.neighbour_weight,
         random_state=settings.seed,
     )

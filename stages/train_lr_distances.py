@@ -3,34 +3,34 @@
 As in the study, the distances of an image to all centroids of k-means are its features, in place of its pixels.
 """
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.clustering.assignment import distances_to_centroids
 from fewlabels.label_set import LabelSet
-from stages import command, files, params, trainer
+from stages import command, files, inputs, params, trainer
 
 
 def main() -> None:
     trainer.run("lr_distances", train)
 
 
-def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> Pipeline:
+def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Trained:
     label_set.require_classes(2)
-    regression = settings.logistic_regression
+    how = settings.logistic_regression
     *seen, kmeans = files.load_object("data/clusters/kmeans.joblib")
     distances = FunctionTransformer(distances_to_centroids, kw_args={"centroids": kmeans.cluster_centers_})
+
+    on_pixels = settings.features == "pixels"
+    steps = [*map(FrozenEstimator, seen), distances] if on_pixels else [distances]
     model = logistic_regression(
-        make_pipeline(*map(FrozenEstimator, seen), distances),
-        C=regression.distances_C,
-        max_iterations=regression.max_iterations,
-        whiten=True,
+        make_pipeline(*steps), C=how.distances_C, max_iterations=how.max_iterations, whiten=True
     )
-    return model.fit(images[label_set.rows], label_set.labels)
+    points = inputs.images("train") if on_pixels else inputs.features("train")
+    model.fit(points[label_set.rows], label_set.labels)
+    return trainer.on_images(model) if on_pixels else trainer.on_features(model)
 
 
 if __name__ == "__main__":

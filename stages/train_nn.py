@@ -5,16 +5,13 @@ a scikit-learn classifier.
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from fewlabels.label_set import LabelSet
-from stages import command, files, params, predictions, ridge, students, trainer
+from stages import command, files, inputs, params, predictions, ridge, students, trainer
 
-if TYPE_CHECKING:
-    from fewlabels.networks.classifier import NetworkClassifier
+PATIENCE = 60
+"""Seconds for an epoch, above which it is said beforehand."""
 
 
 def main() -> None:
@@ -33,19 +30,34 @@ def main() -> None:
         print(f"WARNING: {name}: every start did; its accuracy means nothing", file=sys.stderr)
 
 
-def train(settings: params.Params, name: str, label_set: LabelSet, images: NDArray[np.uint8]) -> "NetworkClassifier":
+def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Trained:
     from fewlabels.networks import student, training  # not above: a bad parameter should not wait for TensorFlow
 
     shared: dict[str, Any] = {
         "image_shape": settings.data.image_shape,
-        "n_classes": len(settings.data.classes),
+        "n_classes": len(inputs.class_names()),
         "seed": settings.seed,
     }
+    images = inputs.images("train")
+    architecture = settings.network.architecture if label_set.probabilities is None else "edges"
+    _say_what_takes_long(architecture, settings.data.image_shape, shared["n_classes"], len(label_set))
     if label_set.probabilities is None:
         how = training.TrainingSettings(**training_settings(settings.network, len(label_set)))
-        return training.train(images, label_set, settings=how, **shared)
-    how_student = students.settings(settings.network)
-    return student.train_student(images, label_set, ridge.untrained(settings), settings=how_student, **shared)
+        return trainer.on_images(training.train(images, label_set, settings=how, **shared))
+    classifier, how_student = ridge.untrained(settings, shared["n_classes"]), students.settings(settings.network)
+    return trainer.on_images(student.train_student(images, label_set, classifier, settings=how_student, **shared))
+
+
+def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: int, images: int) -> None:
+    from fewlabels.networks.duration import seconds_per_epoch
+
+    seconds = seconds_per_epoch(architecture, image_shape, n_classes, images)
+    if seconds > PATIENCE:
+        print(
+            f"{images:,} images of {' x '.join(map(str, image_shape))} take this network {seconds / 60:.1f} minutes to "
+            "see once: a smaller data.image_shape, network.steps or network.student.images takes less",
+            file=sys.stderr,
+        )
 
 
 def training_settings(network: params.Network, images: int) -> dict[str, Any]:

@@ -1,23 +1,76 @@
-"""What all stages that train have in common: one label set of the command line in; a model and what it predicts out."""
+"""What all stages that train have in common: one label set of the command line in; a model and what it predicts out.
+
+A model is saved such that it takes raw pixels, whatever it sees of them. Where it sees features, what it predicts here
+is computed from those that were computed before: a pretrained network looks at each image once.
+"""
 
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 
-from fewlabels.arrays import evenly_spaced
+from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import command, files, label_sets, params, predictions
+from stages import command, files, inputs, label_sets, params, predictions
 
 UNLABELLED = 10_000
 """Training images without a bought label, at most, that a model predicts, for the transductive accuracy."""
 
-Train = Callable[[params.Params, str, LabelSet, NDArray[np.uint8]], Any]
-"""From the parameters, the label set's name, the label set and all training images to a trained classifier."""
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and how to compute its probabilities without looking at pixels again where it sees features.
+
+    Attributes
+    ----------
+    model : classifier
+        Takes raw pixels. It is what is saved.
+    probabilities : callable
+        From a part, `train` or `test`, and rows of it (None for all) to an ndarray of float32, shape (m, n_classes).
+    everywhere : bool, default=False
+        Whether the probabilities of all training images are wanted, to label the pile by.
+    left_out : LabelSet or None, default=None
+        For each bought label the probabilities when it is left out of the training, where the model gives them free.
+    """
+
+    model: Any
+    probabilities: Callable[[str, NDArray[np.int64] | None], Floats]
+    everywhere: bool = False
+    left_out: LabelSet | None = None
+
+
+Train = Callable[[params.Params, str, LabelSet], Trained]
+"""From the parameters, the label set's name and the label set."""
+
+
+def on_images(model: Any) -> Trained:
+    """Take a model that sees pixels."""
+
+    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Floats:
+        images = inputs.images(part)
+        predicted: Floats = model.predict_proba(images if rows is None else images[rows])
+        return predicted
+
+    return Trained(model, probabilities)
+
+
+def on_features(classifier: Any, everywhere: bool = False, left_out: LabelSet | None = None) -> Trained:
+    """Take a classifier that was trained on the features which describe has chosen."""
+
+    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Floats:
+        features = inputs.features(part)
+        predicted: Floats = classifier.predict_proba(features if rows is None else features[rows])
+        return predicted
+
+    model = make_pipeline(FrozenEstimator(inputs.transformer()), classifier)
+    return Trained(model, probabilities, everywhere, left_out)
 
 
 def run(classifier: str, train: Train) -> tuple[str, Any]:
@@ -42,22 +95,30 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
     name = parser.parse_args().label_set
     settings = params.load()
     label_set = label_sets.load(name)
-    images, test_images = (files.load_array(f"data/flat/{part}_images.npy") for part in ("train", "test"))
     print(f"{classifier} on {name}: {len(label_set):,} images", flush=True)
-    model, why_not = None, ""
+    trained, why_not = None, ""
     with files.record_cost(f"data/costs/{classifier}_{name}.json"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is a parameter
         try:
-            model = train(settings, name, label_set, images)
+            trained = train(settings, name, label_set)
         except CannotTrainError as error:
             why_not = str(error)
             print(f"WARNING: {classifier} on {name} cannot be trained: {why_not}", file=sys.stderr)
         except ValueError as error:
             raise SystemExit(f"{label_sets.path_of(name)}: {error}") from None
-    files.save_object(f"data/models/{classifier}/{name}.joblib", model)
-    known = {"untrained": np.array(why_not)} if model is None else _predictions(model, label_set, images, test_images)
-    predictions.save(classifier, name, known)
-    return name, model
+    if trained is None:
+        files.save_object(f"data/models/{classifier}/{name}.joblib", None)
+        predictions.save(classifier, name, {"untrained": np.array(why_not)})
+        return name, None
+    # How its pixels are read from a picture: what whoever loads the model elsewhere has to know.
+    trained.model.pictures_ = {
+        "image_shape": list(settings.data.image_shape),
+        "fit": settings.data.fit,
+        "classes": inputs.class_names(),
+    }
+    files.save_object(f"data/models/{classifier}/{name}.joblib", trained.model)
+    predictions.save(classifier, name, _predictions(trained, label_set))
+    return name, trained.model
 
 
 def unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
@@ -66,16 +127,28 @@ def unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
     return rows[evenly_spaced(len(rows), UNLABELLED)]
 
 
-def _predictions(
-    model: Any, label_set: LabelSet, images: NDArray[np.uint8], test_images: NDArray[np.uint8]
-) -> dict[str, NDArray[Any]]:
-    rows = unlabelled(label_set, len(images))
+def _predictions(trained: Trained, label_set: LabelSet) -> dict[str, NDArray[Any]]:
+    classes = trained.model.classes_.astype(np.uint8)
+    rows = unlabelled(label_set, len(inputs.images("train")))
+    test, nothing = len(inputs.images("test")) > 0, np.empty((0, len(classes)), np.float32)
+    everywhere = trained.probabilities("train", None) if trained.everywhere else None
+    if everywhere is not None:
+        seen = everywhere[rows]
+    else:
+        seen = trained.probabilities("train", rows) if len(rows) else nothing
     predicted: dict[str, NDArray[Any]] = {
-        "classes": model.classes_.astype(np.uint8),
-        "probabilities": model.predict_proba(test_images).astype(np.float32),
+        "classes": classes,
+        "probabilities": (trained.probabilities("test", None) if test else nothing).astype(np.float32),
         "rows": rows,
-        "labels": model.predict(images[rows]).astype(np.uint8) if len(rows) else np.empty(0, np.uint8),
+        "labels": classes[seen.argmax(axis=1)],
+        "confidence": seen.max(axis=1, initial=0).astype(np.float32),
     }
-    if hasattr(model, "collapsed"):
-        predicted |= {one: np.array(getattr(model, one)) for one in ("collapsed", "collapsed_starts")}
+    if everywhere is not None:
+        predicted["everywhere"] = everywhere.astype(np.float32)
+    if trained.left_out is not None:
+        left_out = trained.left_out
+        predicted |= {"left_out_rows": left_out.rows, "left_out_labels": left_out.labels}
+        predicted["left_out"] = np.asarray(left_out.probabilities)
+    if hasattr(trained.model, "collapsed"):
+        predicted |= {one: np.array(getattr(trained.model, one)) for one in ("collapsed", "collapsed_starts")}
     return predicted

@@ -29,12 +29,12 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
     "label_sets.nn": ["all", "propagated_soft"],
     "label_sets.ridge": ["random", "active"],
     "label_sets.ensemble": ["propagated_soft"],
-    "data.verify": False,
+    "data.source": "idx",
     "data.image_shape": list(SHAPE),
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
-    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1},
+    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1, "images": 100000},
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 
@@ -138,6 +138,8 @@ def new_repository(images: Path) -> Callable[[Path], Repository]:
         for name in ("stages", "fewlabels", "experiments"):
             shutil.copytree(PROJECT / name, folder / name, ignore=no_bytecode)
         shutil.copytree(PROJECT / ".dvc/plots", folder / ".dvc/plots")
+        (folder / "images").mkdir()
+        shutil.copy(PROJECT / "images/README.md", folder / "images/README.md")
         for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
             shutil.copy(PROJECT / name, folder / name)
         student = folder / "fewlabels/networks/student.py"
@@ -146,7 +148,7 @@ def new_repository(images: Path) -> Callable[[Path], Repository]:
             code.replace("LEAST_STEPS = 200", "LEAST_STEPS = 2"), encoding="utf-8"
         )  # or it takes minutes
         repository = Repository(folder)
-        repository.configure(SMALL | {"data.directory": str(images)})
+        repository.configure(SMALL | {"data.folder": str(images)})
         repository.run("git", "init", "--quiet")
         repository.run("git", "config", "user.name", "Test")
         repository.run("git", "config", "user.email", "test@example.org")

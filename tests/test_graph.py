@@ -21,11 +21,16 @@ REGISTRY = "stages/registry.py"
 """Names and colours: the checks read them, and whoever shows them."""
 
 MADE_OF = {
-    "data/features/hog.joblib": ["features/hog"],
-    "data/clusters/kmeans.joblib": ["features/pixels", "features/hog", "clustering/kmeans"],
-    "data/models/lr/*.joblib": ["features/pixels", "features/hog"],
-    "data/models/lr_distances/*.joblib": ["features/pixels", "features/hog", "clustering/assignment"],
-    "data/models/ridge/*.joblib": ["features/hog", "classifiers/kernel_ridge"],
+    "data/features/transformer.joblib": ["features/hog", "networks/pretrained"],
+    "data/clusters/kmeans.joblib": ["features/pixels", "features/hog", "networks/pretrained", "clustering/kmeans"],
+    "data/models/lr/*.joblib": ["features/pixels", "features/hog", "networks/pretrained"],
+    "data/models/lr_distances/*.joblib": [
+        "features/pixels",
+        "features/hog",
+        "networks/pretrained",
+        "clustering/assignment",
+    ],
+    "data/models/ridge/*.joblib": ["features/hog", "networks/pretrained", "classifiers/kernel_ridge"],
     "data/models/nn/*.joblib": ["networks/classifier"],
     "data/models/ensemble/*.joblib": ["classifiers/kernel_ridge", "networks/classifier", "networks/embedding"],
 }
@@ -155,8 +160,8 @@ def test_the_stages_of_the_mission_keep_their_names_and_order() -> None:
 @pytest.mark.parametrize(
     ("labels", "readers"),
     [
-        ("data/raw/train-labels-idx1-ubyte", {"flatten"}),
-        ("data/flat/train_labels.npy", {"select-representatives", "evaluate"}),
+        ("data/raw", {"flatten"}),
+        ("data/flat/train_labels.npy", {"first-round", "select-representatives", "evaluate"}),
     ],
 )
 def test_training_labels_are_read_only_where_they_are_bought_and_judged(labels: str, readers: set[str]) -> None:
@@ -204,7 +209,7 @@ def test_what_no_stage_depends_on_has_no_say_in_a_result() -> None:
 
 def test_every_label_set_is_written_by_the_stage_that_the_registry_names() -> None:
     written = {path: name for name in STAGES for path in outputs(name) if path.startswith("data/labels/")}
-    del written["data/labels/purchases.csv"]
+    del written["data/labels/purchases.csv"], written["data/labels/first_round.npz"]
     assert written == {f"data/labels/{name}.npz": entry.stage for name, entry in LABEL_SETS.items()}
     judged = [dep for dep in STAGES["evaluate"]["deps"] if dep.startswith("data/labels/")]
     assert judged == [f"data/labels/{name}.npz" for name in LABEL_SETS]

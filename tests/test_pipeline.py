@@ -169,8 +169,14 @@ def test_few_labels_take_few_steps(finished: Repository) -> None:
 def test_every_file_is_described_with_its_dtype_and_shape(finished: Repository) -> None:
     """data/README.md, line by line, held to what the small run wrote."""
     pixels = SHAPE[0] * SHAPE[1]
-    shapes = {"(n, height * width)": (300, pixels), "(m, height * width)": (100, pixels), "(n,)": (300,)}
-    shapes |= {"(m,)": (100,), "(n, f)": (300, 288), "(n, 5)": (300, 5)}
+    shapes = {"(n, pixels)": (300, pixels), "(m, pixels)": (100, pixels), "(n,)": (300,)}
+    shapes |= {
+        "(m,)": (100,),
+        "(n, f)": (300, 288),
+        "(m, f)": (100, 288),
+        "(0, 0) or (n or m, d)": (0, 0),
+        "(n, 5)": (300, 5),
+    }
     text = (PROJECT / "data/README.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     described: set[str] = set()
@@ -205,6 +211,8 @@ def test_clusters_load_and_give_distances(finished: Repository) -> None:
         "check",
         "download",
         "flatten",
+        "first-round",
+        "embed",
         "describe",
         "kmeans",
         "select-representatives",
@@ -215,6 +223,7 @@ def test_clusters_load_and_give_distances(finished: Repository) -> None:
         "train-nn@all",
         "ensemble@propagated_soft",
         "evaluate",
+        "auto-label",
     ],
 )
 def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_path: Path, name: str) -> None:
@@ -325,7 +334,7 @@ def test_what_cannot_be_trained_on_one_label_is_left_out_and_named(repository: R
 def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository) -> None:
     before = details(repository)
     output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
-    assert ran(output) == ["check", "propagate", "train-lr@partially_propagated", "evaluate"]
+    assert ran(output) == ["check", "propagate", "train-lr@partially_propagated", "evaluate", "auto-label"]
     compared = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
     changes = compared.get("metrics/metrics.json", {})
     assert set(changes) <= {"accuracy.lr.partially_propagated", "purity.partially_propagated"}
@@ -349,11 +358,11 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
 
 
 def test_other_features_change_what_sees_them(repository: Repository) -> None:
-    """Networks see pixels, kernel ridge regression and cluster-margin sampling HOG, whatever the others see."""
+    """With pixels as with HOG, kernel ridge regression and cluster-margin sampling see HOG, and networks see pixels."""
     before = label_sets(repository)
     repository.configure({"features": "hog"})
-    seen = ["check", "kmeans", "select-representatives", "propagate"]
-    seen += [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all", "evaluate"]
+    seen = ["check", "first-round", "embed", "describe", "kmeans", "select-representatives", "propagate"]
+    seen += [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all", "evaluate", "auto-label"]
     assert ran(repository.run("dvc", "repro")) == seen
     after = label_sets(repository)
     same = [name for name in before if before[name] == after[name]]
@@ -405,7 +414,7 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
         assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
 
     resumed = ["train-lr@propagated", "train-lr@partially_propagated", "train-lr@propagated_soft"]
-    resumed += ["train-lr-distances@all", "train-ridge@random", "train-ridge@active", "evaluate"]
+    resumed += ["train-lr-distances@all", "train-ridge@random", "train-ridge@active", "evaluate", "auto-label"]
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()

@@ -11,7 +11,8 @@ import yaml
 from conftest import PROJECT
 from numpy.typing import NDArray
 
-from stages import describe, files, kmeans, label_sets, select_representatives
+from fewlabels.label_set import UNKNOWN, LabelSet
+from stages import describe, embed, files, first_round, kmeans, label_sets, params, select_representatives
 
 SIDE = 8
 
@@ -24,7 +25,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def configure(changes: dict[str, Any]) -> None:
     """Write the project's parameters for images of 8 x 8 in three classes, with these changes of whole sections."""
     settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    settings["data"] |= {"image_shape": [SIDE, SIDE], "classes": ["cat", "dog", "eel"]}
+    settings["data"] |= {"image_shape": [SIDE, SIDE]}
+    files.save_json("data/flat/classes.json", ["cat", "dog", "eel"])
+    files.save_array("data/flat/test_images.npy", np.empty((0, SIDE * SIDE), np.uint8))
+    label_sets.save("first_round", LabelSet.from_bought([], []))
     Path("params.yaml").write_text(yaml.safe_dump(settings | changes), encoding="utf-8")
 
 
@@ -51,10 +55,10 @@ def test_describe_finds_copies_and_the_nearest_by_hog() -> None:
     files.save_array("data/flat/train_images.npy", images)
     describe.main()
     assert files.load_array("data/features/originals.npy").tolist() == [0, 1, 2, 3, 0]
-    features = files.load_array("data/features/train_hog.npy")
+    features = files.load_array("data/features/train.npy")
     np.testing.assert_array_equal(features[4], features[0])
     assert np.linalg.norm(features[0] - features[1]) > 2 * np.linalg.norm(features[0] - features[2])
-    np.testing.assert_allclose(joblib.load("data/features/hog.joblib").transform(images), features, atol=1e-5)
+    np.testing.assert_allclose(joblib.load("data/features/transformer.joblib").transform(images), features, atol=1e-5)
     neighbours = files.load_array("data/features/neighbours.npy")
     assert neighbours.shape == (5, 1)
     assert neighbours[1, 0] == 3
@@ -74,13 +78,16 @@ class NumberedHOG:
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.arange(len(images), dtype=np.float32)[:, None]
 
+    def get_feature_names_out(self) -> list[str]:
+        return ["number"]
 
-def test_describe_computes_nothing_anew_for_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_a_copy_has_the_very_features_of_its_original(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describe, "HOG", NumberedHOG)
     configure({})
     files.save_array("data/flat/train_images.npy", striped(1, 2, 1, 3, 4, 5, 6, 2))
     describe.main()
-    assert files.load_array("data/features/train_hog.npy")[:, 0].tolist() == [0, 1, 0, 2, 3, 4, 5, 1]
+    assert files.load_array("data/features/train.npy")[:, 0].tolist() == [0, 1, 0, 3, 4, 5, 6, 1]
 
 
 # ---- kmeans
@@ -105,8 +112,8 @@ def test_kmeans_of_hog_reads_the_features_and_no_pixels() -> None:
     configure({"clusters": 2, "features": "hog"})
     images = grey(0, 100, 200, 4)
     files.save_array("data/flat/train_images.npy", images)
-    files.save_array("data/features/train_hog.npy", np.array([[0, 0], [5, 5], [5, 6], [0, 1]], np.float32))
-    files.save_object("data/features/hog.joblib", "passthrough")
+    files.save_array("data/features/train.npy", np.array([[0, 0], [5, 5], [5, 6], [0, 1]], np.float32))
+    files.save_object("data/features/transformer.joblib", "passthrough")
     kmeans.main()
     assignments = files.load_array("data/clusters/assignments.npy")
     assert assignments[0] == assignments[3] != assignments[1] == assignments[2]
@@ -133,12 +140,16 @@ def test_kmeans_refuses_more_clusters_than_images_and_writes_nothing() -> None:
 # ---- select-representatives
 
 
-def buy(changes: dict[str, Any]) -> list[dict[str, str]]:
+LABELS = np.array([0, 0, 1, 1, 2, 2, 1, 0], np.uint8)
+
+
+def buy(changes: dict[str, Any], labels: NDArray[np.uint8] = LABELS, first: Any = ()) -> list[dict[str, str]]:
     """Buy labels of eight images in four clusters, two classes far apart by features, and return the purchases."""
     configure({"clusters": 4, "seed": 1} | changes)
-    files.save_array("data/flat/train_labels.npy", np.array([0, 0, 1, 1, 2, 2, 1, 0], np.uint8))
+    files.save_array("data/flat/train_labels.npy", labels)
+    label_sets.save("first_round", LabelSet.from_bought(first, labels[list(first)]))
     files.save_array("data/features/originals.npy", np.array([0, 1, 2, 3, 4, 5, 2, 7]))
-    files.save_array("data/features/train_hog.npy", np.eye(8, 3, dtype=np.float32))
+    files.save_array("data/features/train.npy", np.eye(8, 3, dtype=np.float32))
     files.save_array("data/clusters/assignments.npy", np.array([0, 0, 1, 1, 2, 2, 1, 3], np.int32))
     files.save_array("data/clusters/distances.npy", np.array([2, 1, 1, 2, 3, 4, 1, 9], np.float32))
     select_representatives.main()
@@ -173,3 +184,101 @@ def test_active_is_not_bought_for_nobody() -> None:
     purchases = buy({"label_sets": {"lr": ["random"], "lr_distances": [], "nn": [], "ridge": [], "ensemble": []}})
     assert {one["label_set"] for one in purchases} == {"random", "representatives"}
     assert len(label_sets.load("active")) == 0
+
+
+# ---- labels that nobody knows, and those of the first round
+
+
+def test_images_without_a_label_are_never_bought_and_all_is_what_is_known() -> None:
+    """Rows 1 and 4 have no label: clusters 0 and 2 are represented by the next nearest, and nobody pays for them."""
+    known = np.array([0, UNKNOWN, 1, 1, UNKNOWN, 2, 1, 0], np.uint8)
+    purchases = buy({}, known)
+    bought = {name: {int(one["row"]) for one in purchases if one["label_set"] == name} for name in params.BOUGHT}
+    assert bought["representatives"] == {0, 2, 5, 7}
+    for name, rows in bought.items():
+        assert len(rows) == 4, name
+        assert not rows & {1, 4}, name
+    assert label_sets.load("all").rows.tolist() == [0, 2, 3, 5, 6, 7]
+
+
+def test_a_cluster_of_which_no_label_is_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    purchases = buy({}, np.array([0, 1, 1, 1, 2, 2, 1, UNKNOWN], np.uint8))
+    assert sorted(int(one["row"]) for one in purchases if one["label_set"] == "representatives") == [1, 2, 4]
+    assert "representatives: 1 clusters have no image with a label\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1, 2, *[UNKNOWN] * 5], r"^params\.yaml: clusters: 4 is more than the 3 training images with a label$"),
+        ([UNKNOWN] * 8, r"^data\.folder: no training picture has a label: sort some into a folder for each class, or "),
+    ],
+)
+def test_a_budget_above_the_labels_that_are_known_is_refused(labels: list[int], said: str) -> None:
+    with pytest.raises(SystemExit, match=said):
+        buy({}, np.array(labels, np.uint8))
+    assert not Path("data/labels/random.npz").exists()
+    four = {"first_round": 4, "growth": 1.5, "candidates": 20}
+    configure({"clusters": 4, "features": "auto", "cluster_margin": four})
+    files.save_array("data/flat/train_images.npy", striped(*range(8)))
+    with pytest.raises(SystemExit, match=said.replace("clusters", r"cluster_margin\.first_round")):
+        first_round.main()
+
+
+def test_the_first_round_is_bought_at_random_and_only_to_choose_features_by() -> None:
+    four = {"first_round": 4, "growth": 1.5, "candidates": 20}
+    configure({"clusters": 6, "seed": 1, "cluster_margin": four})
+    files.save_array("data/flat/train_images.npy", striped(*range(8)))
+    files.save_array("data/flat/train_labels.npy", np.array([0, UNKNOWN, 1, 1, 2, 2, 1, 0], np.uint8))
+    first_round.main()
+    assert len(label_sets.load("first_round")) == 0
+    configure({"clusters": 6, "seed": 1, "features": "auto"} | {"cluster_margin": four})
+    first_round.main()
+    first = label_sets.load("first_round")
+    assert len(first) == 4
+    assert first.bought.all()
+    assert 1 not in first.rows
+
+
+FIRST_TWO = {"first_round": 2, "growth": 1.5, "candidates": 20}
+
+
+def test_labels_of_the_first_round_count_and_are_those_that_random_and_active_begin_with() -> None:
+    purchases = buy({"cluster_margin": FIRST_TWO}, first=[6, 3])
+    for name in ("random", "active"):
+        rounds = [(one["round"], int(one["row"])) for one in purchases if one["label_set"] == name]
+        assert sorted(row for number, row in rounds if number == "0") == [3, 6], name
+        assert len(rounds) == 4, name
+
+
+# ---- which features
+
+
+def test_auto_takes_the_features_that_predict_the_first_round() -> None:
+    """Of an embedding that knows the class, and of one that knows nothing, beside HOG."""
+    labels = (np.arange(24) % 3).astype(np.uint8)
+    random = np.random.default_rng(0)
+    for name, numbers in (
+        ("embedding", 5 * np.eye(3)[labels] + 0.1 * random.random((24, 3))),
+        ("hog", random.random((24, 3))),
+    ):
+        configure({"features": "auto"})
+        images = random.integers(0, 256, (24, SIDE * SIDE))
+        if name == "hog":  # edges along the class's own row, in images that differ, and an embedding that is noise
+            images = images // 20 + np.concatenate([striped(1), striped(4), striped(6)] * 8) // 2
+        files.save_array("data/flat/train_images.npy", images.astype(np.uint8))
+        files.save_array("data/features/embedding_train.npy", numbers.astype(np.float32))
+        files.save_array("data/features/embedding_test.npy", np.empty((0, 3), np.float32))
+        label_sets.save("first_round", LabelSet.from_bought(range(18), labels[:18]))
+        describe.main()
+        chosen = files.load_json("data/features/chosen.json")
+        assert chosen["features"] == name
+        assert set(chosen["left_out_log_loss"]) == {"hog", "embedding"}
+        assert min(chosen["left_out_log_loss"], key=chosen["left_out_log_loss"].get) == name
+
+
+def test_nothing_is_embedded_for_nobody() -> None:
+    configure({"features": "hog"})
+    embed.main()
+    for part in ("train", "test"):
+        assert files.load_array(f"data/features/embedding_{part}.npy").shape == (0, 0)

@@ -10,6 +10,7 @@ import yaml
 from conftest import PROJECT
 from numpy.typing import NDArray
 
+from fewlabels.label_set import LabelSet
 from stages import describe, files, kmeans, label_sets, propagate, select_representatives
 
 SHAPE = (8, 8)
@@ -22,9 +23,12 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.uint8]
     monkeypatch.chdir(tmp_path)
     settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     settings |= {"clusters": 30, "features": "hog"}
-    settings["data"] |= {"image_shape": list(SHAPE), "classes": ["cat", "dog", "eel"]}
+    settings["data"] |= {"image_shape": list(SHAPE)}
     settings["cluster_margin"]["first_round"] = 10
     Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    files.save_json("data/flat/classes.json", ["cat", "dog", "eel"])
+    files.save_array("data/flat/test_images.npy", np.empty((0, 64), np.uint8))
+    label_sets.save("first_round", LabelSet.from_bought([], []))
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, DISTINCT)
     distinct = random.integers(0, 80, (DISTINCT, *SHAPE))
@@ -39,9 +43,9 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.uint8]
 def test_describe_gives_copies_the_same_features(images: NDArray[np.uint8]) -> None:
     describe.main()
     np.testing.assert_array_equal(np.load("data/features/originals.npy"), np.tile(np.arange(DISTINCT), 2))
-    features = np.load("data/features/train_hog.npy")
+    features = np.load("data/features/train.npy")
     np.testing.assert_array_equal(features[:DISTINCT], features[DISTINCT:])
-    hog = joblib.load("data/features/hog.joblib")
+    hog = joblib.load("data/features/transformer.joblib")
     np.testing.assert_allclose(hog.transform(images), features, atol=1e-5)
     neighbours = np.load("data/features/neighbours.npy")
     assert neighbours.shape == (2 * DISTINCT, 5)

@@ -51,6 +51,7 @@ def striped(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.ui
 
 
 IMAGES, LABELS = striped(60)
+TEST_IMAGES, _ = striped(9, seed=2)
 
 
 @pytest.fixture
@@ -59,6 +60,11 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     monkeypatch.chdir(tmp_path)
     files.save_array("data/flat/train_images.npy", IMAGES)
     files.save_array("data/flat/train_labels.npy", LABELS)
+    files.save_array("data/flat/test_images.npy", TEST_IMAGES)
+    files.save_json("data/flat/classes.json", CLASSES)
+    for part in ("train", "test"):
+        files.save_array(f"data/features/embedding_{part}.npy", np.empty((0, 0), np.float32))
+    label_sets.save("first_round", LabelSet.from_bought([], []))
 
     def write(**changes: Any) -> params.Params:
         settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
@@ -95,12 +101,12 @@ def test_describe_writes_features_and_as_many_neighbours_as_told(
 ) -> None:
     configure(label_spreading={"neighbours": neighbours})
     describe.main()
-    features = np.load("data/features/train_hog.npy")
+    features = np.load("data/features/train.npy")
     np.testing.assert_allclose(features, HOG(SHAPE).fit_transform(IMAGES), atol=1e-5)
     np.testing.assert_array_equal(np.load("data/features/neighbours.npy"), nearest_neighbours(features, neighbours))
     np.testing.assert_array_equal(np.load("data/features/originals.npy"), np.arange(60))
     said = capsys.readouterr().out.splitlines()
-    assert said == ["60 images, 0 of them exact copies", f"HOG: {features.shape[1]} numbers for each image"]
+    assert said == ["60 images, 0 of them exact copies", f"hog: {features.shape[1]} numbers for each image"]
 
 
 @pytest.mark.parametrize("features", ["pixels", "hog"])
@@ -110,7 +116,7 @@ def test_kmeans_clusters_the_features_that_are_named(features: str, configure: C
         points = (IMAGES / 255).astype(np.float32)
     else:
         describe.main()
-        points = np.load("data/features/train_hog.npy")
+        points = np.load("data/features/train.npy")
     kmeans.main()
     assignments, distances = np.load("data/clusters/assignments.npy"), np.load("data/clusters/distances.npy")
     assert sorted(set(assignments)) == list(range(5))
@@ -209,8 +215,8 @@ def test_soft_labels_below_the_confidence_are_left_out(weight: float, configure:
     np.testing.assert_array_equal(every.labels, every.probabilities.argmax(axis=1))
     np.testing.assert_array_equal(every.probabilities[active.rows], np.eye(3)[active.labels])
     if weight == 0:
-        features = np.load("data/features/train_hog.npy")
-        plain = ridge.untrained(settings).fit(features[active.rows], active.labels).predict_proba(features)
+        features = np.load("data/features/train.npy")
+        plain = ridge.untrained(settings, 3).fit(features[active.rows], active.labels).predict_proba(features)
         others = ~every.bought
         np.testing.assert_allclose(every.probabilities[others], plain[others], atol=1e-5)
     limit = float(np.median(every.probabilities[~every.bought].max(axis=1)))
@@ -223,12 +229,18 @@ def test_soft_labels_below_the_confidence_are_left_out(weight: float, configure:
 def test_the_kernel_ridge_regression_is_that_of_the_parameters(configure: Configure) -> None:
     settings = configure(kernel_ridge={"gamma": 0.3, "alpha": 0.7})
     wanted = KernelRidgeClassifier(gamma=0.3, alpha=0.7, classes=range(3)).get_params()
-    assert ridge.untrained(settings).get_params() == wanted
+    assert ridge.untrained(settings, 3).get_params() == wanted
     bought = LabelSet.from_bought(np.arange(20), LABELS[:20])
-    hog, model = (step for _, step in train_ridge.train(settings, "random", bought, IMAGES).steps)
+    describe.main()
+    trained = train_ridge.train(settings, "random", bought)
+    hog, model = (step for _, step in trained.model.steps)
     assert model.get_params() == wanted
-    described = HOG(SHAPE).fit(IMAGES[:20])
+    described = HOG(SHAPE).fit(IMAGES)
     np.testing.assert_allclose(hog.transform(IMAGES), described.transform(IMAGES), atol=1e-5)
+    for part, images in (("train", IMAGES), ("test", TEST_IMAGES)):
+        np.testing.assert_allclose(trained.probabilities(part, None), trained.model.predict_proba(images), atol=1e-5)
+    np.testing.assert_allclose(trained.left_out.probabilities, model.leave_one_out_proba())
+    np.testing.assert_array_equal(trained.left_out.rows, np.arange(20))
     reference = KernelRidgeClassifier(0.3, 0.7, range(3)).fit(described.transform(IMAGES[:20]), LABELS[:20])
     np.testing.assert_allclose(model.decision_function(hog.transform(IMAGES)),
                                reference.decision_function(described.transform(IMAGES)), atol=1e-4)  # fmt: skip
@@ -241,15 +253,16 @@ BOUGHT = LabelSet.from_bought(np.arange(5, 35), LABELS[5:35])
 def test_logistic_regression_on_pixels_is_scikit_learns(power: float, configure: Configure) -> None:
     settings = configure(features="pixels", logistic_regression={"C": 0.05, "pixel_power": power})
     reference = LogisticRegression(C=0.05, max_iter=500).fit((IMAGES[5:35] / 255) ** power, LABELS[5:35])
-    found = train_lr.train(settings, "random", BOUGHT, IMAGES).predict_proba(IMAGES)
+    found = train_lr.train(settings, "random", BOUGHT).model.predict_proba(IMAGES)
     np.testing.assert_allclose(found, reference.predict_proba((IMAGES / 255) ** power), atol=5e-3)
 
 
-def test_logistic_regression_on_hog_describes_the_images_of_its_label_set(configure: Configure) -> None:
-    settings = configure(features="hog", logistic_regression={"C": 0.5})
-    hog = HOG(SHAPE).fit(IMAGES[5:35])
+def test_logistic_regression_on_hog_sees_what_describe_has_computed(configure: Configure) -> None:
+    settings = configure(features="hog", logistic_regression={"C": 1e-6, "features_C": 0.5})
+    describe.main()
+    hog = HOG(SHAPE).fit(IMAGES)
     reference = LogisticRegression(C=0.5, max_iter=500).fit(hog.transform(IMAGES[5:35]), LABELS[5:35])
-    found = train_lr.train(settings, "random", BOUGHT, IMAGES).predict_proba(IMAGES)
+    found = train_lr.train(settings, "random", BOUGHT).model.predict_proba(IMAGES)
     np.testing.assert_allclose(found, reference.predict_proba(hog.transform(IMAGES)), atol=5e-3)
 
 
@@ -259,7 +272,7 @@ def test_one_iteration_of_logistic_regression_is_not_many(configure: Configure) 
     many = configure(features="pixels", logistic_regression={"C": 10.0, "max_iterations": 200, "distances_C": 10.0})
     kmeans.main()
     for train in (train_lr.train, train_lr_distances.train):
-        one, other = (train(settings, "random", BOUGHT, IMAGES).predict_proba(IMAGES) for settings in (few, many))
+        one, other = (train(settings, "random", BOUGHT).probabilities("train", None) for settings in (few, many))
         assert np.abs(one - other).max() > 0.01
 
 
@@ -273,7 +286,7 @@ def test_distances_to_the_centroids_take_the_place_of_pixels(configure: Configur
     distances = euclidean_distances(IMAGES / 255, centroids)
     white = PCA(whiten=True).fit(distances[5:35])
     reference = LogisticRegression(C=0.3, max_iter=500).fit(white.transform(distances[5:35]), LABELS[5:35])
-    found = train_lr_distances.train(settings, "random", BOUGHT, IMAGES).predict_proba(IMAGES)
+    found = train_lr_distances.train(settings, "random", BOUGHT).model.predict_proba(IMAGES)
     np.testing.assert_allclose(found, reference.predict_proba(white.transform(distances)), atol=1e-2)
 
 

@@ -9,12 +9,14 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from fewlabels.label_set import LabelSet
+from experiments import table
+from fewlabels.label_set import UNKNOWN, LabelSet
 from stages import check, evaluate, files, label_sets, predictions
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 CLASSES = ["null", "1e3", "no"]
 TRUE = np.array([0, 0, 1, 1, 2, 2], np.uint8)
+CHOSEN = {"features": "hog", "left_out_log_loss": {}}
 TEST = np.array([0, 1, 2, 2], np.uint8)
 
 
@@ -26,9 +28,11 @@ def write_run() -> None:
     """Six training and four test images, two clusters; three models, and what another run left."""
     settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     settings |= {"clusters": 2, "percentile": 50, "seed": 7}
-    settings["data"] |= {"image_shape": [8, 8], "classes": CLASSES, "verify": False}
+    settings["data"] |= {"image_shape": [8, 8], "source": "idx", "folder": "images/mine"}
     settings["label_sets"] = {name: [] for name in CLASSIFIERS} | {"ridge": ["random"], "nn": ["all"], "lr": ["random"]}
     Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    files.save_json("data/flat/classes.json", CLASSES)
+    files.save_json("data/features/chosen.json", CHOSEN)
     files.save_array("data/flat/train_images.npy", np.zeros((6, 64), np.uint8))
     files.save_array("data/flat/train_labels.npy", TRUE)
     files.save_array("data/flat/test_labels.npy", TEST)
@@ -49,6 +53,10 @@ def write_run() -> None:
             "probabilities": np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], np.float32),
             "rows": np.array([1, 3, 4, 5]),
             "labels": np.array([0, 0, 1, 0], np.uint8),
+            "confidence": np.array([0.5, 0.6, 0.8, 0.95], np.float32),
+            "left_out": np.array([[0.9, 0.1], [0.8, 0.2]], np.float32),
+            "left_out_rows": np.array([0, 2]),
+            "left_out_labels": np.array([0, 1], np.uint8),
         },
     )
     predictions.save(
@@ -59,6 +67,7 @@ def write_run() -> None:
             "probabilities": np.eye(3, dtype=np.float32)[[0, 1, 2, 0]],
             "rows": np.empty(0, np.int64),
             "labels": np.empty(0, np.uint8),
+            "confidence": np.empty(0, np.float32),
             "collapsed": np.array(False),
             "collapsed_starts": np.array(2),
         },
@@ -95,6 +104,7 @@ def test_every_score_is_the_known_one(evaluated: Path) -> None:
         "classes": CLASSES,
         "train_images": 6,
         "test_images": 4,
+        "features": CHOSEN,
     }
     assert details["kmeans"] == {"inertia": 2.5, "iterations": 3, "distinct_nearest": 2, "purity": 4 / 6}
     assert details["untrained"] == {"lr on random": "one class only"}
@@ -161,3 +171,47 @@ def test_a_wrong_parameter_is_named_before_anything_is_removed(run: None) -> Non
     with pytest.raises(SystemExit, match=r"^params\.yaml: percentil: is not a known parameter$"):
         check.main()
     assert predictions.path_of("lr_distances", "all").is_file()
+
+
+def test_without_test_images_the_scores_are_what_bought_labels_and_confidence_tell(
+    run: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.save_array("data/flat/test_labels.npy", np.empty(0, np.uint8))
+    evaluate.main()
+    details = load("metrics/details.json")
+    assert details["ridge"]["random"] == {
+        "mean_confidence": pytest.approx(2.85 / 4),
+        "coverage_above": {"0.5": 1, "0.7": 0.5, "0.9": 0.25, "0.95": 0.25, "0.99": 0},
+        "leave_one_out_accuracy": 0.5,
+    }
+    assert details["nn"]["all"]["mean_confidence"] is None
+    left_out = [(one["model"], one["class"], one["recall"]) for one in details["recall"]]
+    assert left_out == [("ridge on random, labels left out", "null", 1), ("ridge on random, labels left out", "1e3", 0)]
+    assert load("metrics/metrics.json") == {
+        "leave_one_out_accuracy": {"ridge": {"random": 0.5}},
+        "mean_confidence": {"ridge": {"random": pytest.approx(2.85 / 4)}},
+        "purity": {"clusters": 4 / 6},
+    }
+    capsys.readouterr()
+    table.show(details)
+    said = capsys.readouterr().out
+    assert "ridge on random" in said
+    assert "50.00" in said
+    assert "71.25" in said
+    assert "lr on random is left out, it cannot be trained: one class only" in said
+
+
+def test_images_whose_label_nobody_knows_do_not_count(run: None) -> None:
+    """Of the rows that the ridge predicts, 1 and 3 have no label; 4 and 5 are left, and predicted wrongly."""
+    files.save_array("data/flat/train_labels.npy", np.array([0, UNKNOWN, 1, UNKNOWN, 2, 2], np.uint8))
+    label_sets.save("all", LabelSet.from_bought([0, 2, 4, 5], [0, 1, 2, 2]))
+    evaluate.main()
+    details = load("metrics/details.json")
+    assert details["ridge"]["random"]["transductive_accuracy"] == 0
+    assert details["ridge"]["random"]["accuracy"] == 0.5
+    assert details["kmeans"]["purity"] == 0.75
+    assert details["label_sets"]["all"] == {"bought": 4, "rows": 4, "purity": 1, "coverage": pytest.approx(4 / 6)}
+    files.save_array("data/flat/train_labels.npy", np.full(6, UNKNOWN, np.uint8))
+    evaluate.main()
+    assert "transductive_accuracy" not in load("metrics/details.json")["ridge"]["random"]
+    assert load("metrics/metrics.json")["purity"] == {}

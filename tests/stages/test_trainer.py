@@ -13,7 +13,7 @@ from conftest import PROJECT
 from sklearn.dummy import DummyClassifier
 
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import files, label_sets, predictions, trainer
+from stages import files, inputs, label_sets, predictions, trainer
 
 TEST_IMAGES = np.zeros((3, 64), np.uint8)
 
@@ -27,13 +27,15 @@ def bought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelSet:
     Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     files.save_array("data/flat/train_images.npy", np.arange(5 * 64, dtype=np.uint8).reshape(5, 64))
     files.save_array("data/flat/test_images.npy", TEST_IMAGES)
+    files.save_json("data/flat/classes.json", ["a", "b", "c", "d", "e", "f"])
     label_set = LabelSet.from_bought([3, 1], [5, 2])
     label_sets.save("random", label_set)
     return label_set
 
 
-def most_frequent(settings: Any, name: str, label_set: LabelSet, images: np.ndarray) -> DummyClassifier:
-    return DummyClassifier().fit(images[label_set.rows], label_set.labels)
+def most_frequent(settings: Any, name: str, label_set: LabelSet) -> trainer.Trained:
+    images = inputs.images("train")
+    return trainer.on_images(DummyClassifier().fit(images[label_set.rows], label_set.labels))
 
 
 def test_only_images_without_a_bought_label_count_as_unlabelled() -> None:
@@ -55,12 +57,14 @@ def test_a_model_comes_with_its_predictions_and_its_cost(bought: LabelSet) -> No
     assert predicted["probabilities"].tolist() == [[0.5, 0.5]] * 3
     assert predicted["rows"].tolist() == [0, 2, 4]
     assert predicted["labels"].tolist() == [2, 2, 2]
-    assert [predicted[name].dtype for name in ("classes", "probabilities", "rows", "labels")] == [
-        np.uint8,
-        np.float32,
-        np.int64,
-        np.uint8,
-    ]
+    assert predicted["confidence"].tolist() == [0.5, 0.5, 0.5]
+    assert {name: values.dtype for name, values in predicted.items()} == {
+        "classes": np.uint8,
+        "probabilities": np.float32,
+        "rows": np.int64,
+        "labels": np.uint8,
+        "confidence": np.float32,
+    }
     assert set(json.loads(Path("data/costs/lr_random.json").read_text(encoding="utf-8"))) == {
         "seconds",
         "peak_memory_gib",

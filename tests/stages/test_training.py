@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from synthetic import BARS as SHAPE
 from synthetic import bars
 
@@ -20,14 +21,26 @@ IMAGES, LABELS = bars(90)
 ROWS = np.arange(0, 90, 3)
 
 
+def _scaled(images: Any) -> Any:
+    return (images / 2000).astype(np.float32)
+
+
+FEATURES = _scaled(IMAGES)
+
+
 @pytest.fixture
-def settings() -> params.Params:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
     """Those of params.yaml, for three classes of small images, and a student that is soon trained."""
+    monkeypatch.chdir(tmp_path)
+    files.save_array("data/flat/train_images.npy", IMAGES)
+    files.save_json("data/flat/classes.json", ["up", "level", "none"])
+    files.save_array("data/features/train.npy", FEATURES)
+    files.save_object("data/features/transformer.joblib", FunctionTransformer(_scaled))
     given = params.load(PROJECT / "params.yaml")
     quick = given.network.student.model_copy(update={"generations": 1})
     return given.model_copy(
         update={
-            "data": given.data.model_copy(update={"image_shape": list(SHAPE), "classes": ["up", "level", "none"]}),
+            "data": given.data.model_copy(update={"image_shape": list(SHAPE)}),
             "network": given.network.model_copy(update={"student": quick, "batch_size": 30}),
         }
     )
@@ -40,16 +53,16 @@ LEAST = {train_lr: 2, train_lr_distances: 2, train_ridge: 1, train_nn: 2, ensemb
 @pytest.mark.parametrize("stage", LEAST, ids=lambda stage: stage.__name__)
 def test_what_cannot_be_trained_is_named(stage: Any, settings: params.Params) -> None:
     with pytest.raises(CannotTrainError, match="no labels"):
-        stage.train(settings, "random", LabelSet.from_bought([], []), IMAGES)
+        stage.train(settings, "random", LabelSet.from_bought([], []))
     if LEAST[stage] > 1:
         with pytest.raises(CannotTrainError, match=r"one class only: 1 image of class 2|1 label is too few"):
-            stage.train(settings, "random", LabelSet.from_bought([5], [2]), IMAGES)
+            stage.train(settings, "random", LabelSet.from_bought([5], [2]))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_kernel_ridge_regression_is_trained_on_any_label(count: int, settings: params.Params) -> None:
     bought = LabelSet.from_bought(np.arange(count), np.full(count, 2))
-    probabilities = train_ridge.train(settings, "random", bought, IMAGES).predict_proba(IMAGES)
+    probabilities = train_ridge.train(settings, "random", bought).model.predict_proba(IMAGES)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
@@ -68,13 +81,10 @@ class Answers:
 
 
 @pytest.fixture
-def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], dict[str, Any]]]:
+def stored(settings: params.Params) -> Iterator[Callable[[bool], dict[str, Any]]]:
     """The files that the ensemble reads: teacher, features, neighbours, bought labels."""
-    monkeypatch.chdir(tmp_path)
-    features = (IMAGES / 2000).astype(np.float32)
     label_sets.save("active", LabelSet.from_bought(ROWS, LABELS[ROWS]))
-    files.save_array("data/features/train_hog.npy", features)
-    files.save_array("data/features/neighbours.npy", nearest_neighbours(features))
+    files.save_array("data/features/neighbours.npy", nearest_neighbours(FEATURES))
     teacher = make_pipeline(KernelRidgeClassifier(gamma=1e-6, classes=range(3))).fit(IMAGES[ROWS], LABELS[ROWS])
 
     def members(right: bool) -> dict[str, Any]:
@@ -97,7 +107,7 @@ def test_with_many_images_a_student_that_is_worse_on_labels_it_has_seen_does_not
 
     monkeypatch.setattr(student, "LEAST_STEPS", 1)
     members = stored(right)
-    assert ensemble._voters(settings, soft(), IMAGES, members) == (list(members) if right else ["ridge"])
+    assert ensemble._voters(settings, soft(), members) == (list(members) if right else ["ridge"])
 
 
 def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
@@ -114,11 +124,11 @@ def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
         return {name: certain[(bought.labels + (name == "ridge")) % 3] for name in held_out.MEMBERS}
 
     monkeypatch.setattr(held_out, "cross_validated", predicted)
-    assert ensemble._voters(settings, soft(), IMAGES, stored(False)) == ["student", "ridge_on_student"]
+    assert ensemble._voters(settings, soft(), stored(False)) == ["student", "ridge_on_student"]
     np.testing.assert_array_equal(asked[0].rows, ROWS)
 
 
 def test_one_label_tells_nothing(stored: Callable[[bool], dict[str, Any]], settings: params.Params) -> None:
     members = stored(False)
     label_sets.save("active", LabelSet.from_bought([0], [0]))
-    assert ensemble._voters(settings, soft(), IMAGES, members) == list(members)
+    assert ensemble._voters(settings, soft(), members) == list(members)

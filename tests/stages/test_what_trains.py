@@ -78,7 +78,10 @@ def test_a_collapse_is_said_and_network_and_curves_are_written(
 
 
 @pytest.fixture
-def settings() -> params.Params:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> params.Params:
+    monkeypatch.chdir(tmp_path)
+    files.save_array("data/flat/train_images.npy", IMAGES)
+    files.save_json("data/flat/classes.json", [str(label) for label in range(10)])
     return params.load(PROJECT / "params.yaml")
 
 
@@ -89,9 +92,9 @@ def test_hard_labels_train_the_network_of_the_parameters(
 
     given: list[Any] = []
     monkeypatch.setattr(training, "train", lambda *rest, **named: given.append((rest, named)))
-    train_nn.train(settings, "random", BOUGHT, IMAGES)
+    train_nn.train(settings, "random", BOUGHT)
     [(rest, named)] = given
-    assert rest[0] is IMAGES
+    np.testing.assert_array_equal(rest[0], IMAGES)
     assert rest[1] is BOUGHT
     network = settings.network
     assert named == {
@@ -115,11 +118,11 @@ def test_soft_labels_train_a_student(settings: params.Params, monkeypatch: pytes
 
     given: list[Any] = []
     monkeypatch.setattr(student, "train_student", lambda *rest, **named: given.append((rest, named)))
-    train_nn.train(settings, "propagated_soft", SOFT, IMAGES)
+    train_nn.train(settings, "propagated_soft", SOFT)
     [(rest, named)] = given
-    assert rest[0] is IMAGES
+    np.testing.assert_array_equal(rest[0], IMAGES)
     assert rest[1] is SOFT
-    assert rest[2].get_params() == ridge.untrained(settings).get_params()
+    assert rest[2].get_params() == ridge.untrained(settings, 10).get_params()
     how = settings.network.student
     assert named == {
         "image_shape": settings.data.image_shape,
@@ -133,6 +136,7 @@ def test_soft_labels_train_a_student(settings: params.Params, monkeypatch: pytes
             how.dropout,
             how.repeats,
             how.shift,
+            how.images,
         ),
     }
 

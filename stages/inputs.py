@@ -1,0 +1,33 @@
+"""What choosing, spreading and training start from: images, features of them, and the names of the classes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.arrays import Floats
+from stages import files
+
+FLAT, FEATURES = Path("data/flat"), Path("data/features")
+
+
+def images(part: str) -> NDArray[np.uint8]:
+    """Map the images of a part, `train` or `test`, into memory: raw pixels, one image a row."""
+    return files.load_array(FLAT / f"{part}_images.npy")
+
+
+def features(part: str) -> Floats:
+    """Map the features of a part into memory: HOG or a pretrained embedding, whichever describe has chosen."""
+    return files.load_array(FEATURES / f"{part}.npy")
+
+
+def transformer() -> Any:
+    """Load what computes these features from raw pixels."""
+    return files.load_object(FEATURES / "transformer.joblib")
+
+
+def class_names() -> list[str]:
+    """Read what the labels 0, 1, 2 … stand for."""
+    names: list[str] = files.load_json(FLAT / "classes.json")
+    return names
