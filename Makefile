@@ -35,12 +35,14 @@ fast: lint  ## Run ruff, mypy and the tests that do not run DVC
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
-bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 45 minutes; QUICK=1 for a check
+bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 60 minutes; QUICK=1 for a check
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	python -m benchmarks.digits
+	$(if $(QUICK),,python -m benchmarks.reading)
+	$(if $(QUICK),,python -m benchmarks.own_images)
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -40,7 +41,7 @@ from stages import params, ridge
 BUDGETS, SEEDS, TEST = (50, 100), 5, 297
 METHODS = ("logistic regression, random", "ridge, random", "ridge, active")
 NETWORKS = ("teacher", "student", "ensemble")
-"""All on the active labels. The teacher is the ridge with principal components of the labelled images only."""
+"""All on the active labels."""
 
 
 def main() -> None:
@@ -71,10 +72,10 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 def measure(images: NDArray[np.uint8], labels: NDArray[np.uint8], budget: int, seed: int) -> dict[str, float]:
     """Choose labels at random and by cluster-margin sampling from one part, train, and score on the other."""
     pool, test, pool_labels, test_labels = _split(images, labels, seed)
-    settings = _settings()
+    settings = params.load()
     hog = HOG((8, 8)).fit(pool)
     pool_features, test_features = hog.transform(pool), hog.transform(test)
-    classifier = ridge.untrained(settings)
+    classifier = ridge.untrained(settings, 10)
     at_random = partial(random, random_state=seed)
     random_labels = LabelSet.from_bought(
         *simulate(at_random, pool_features, SimulatedAnnotator(pool_labels), budget, rounds=[budget])
@@ -94,10 +95,10 @@ def measure(images: NDArray[np.uint8], labels: NDArray[np.uint8], budget: int, s
 def measure_networks(images: NDArray[np.uint8], labels: NDArray[np.uint8], budget: int, seed: int) -> dict[str, Any]:
     """Train a student of the ridge on active labels, choose who votes, and score student and ensemble."""
     pool, test, pool_labels, test_labels = _split(images, labels, seed)
-    settings = _settings()
+    settings = params.load()
     hog = HOG((8, 8)).fit(pool)
     features = hog.transform(pool)
-    active, classifier = _active(settings, features, pool_labels, budget, seed), ridge.untrained(settings)
+    active, classifier = _active(settings, features, pool_labels, budget, seed), ridge.untrained(settings, 10)
     graph = neighbour_graph(nearest_neighbours(features, settings.label_spreading.neighbours))
     weight = settings.label_spreading.neighbour_weight
     probabilities, _ = soft_labels(
@@ -113,13 +114,15 @@ def measure_networks(images: NDArray[np.uint8], labels: NDArray[np.uint8], budge
         "seed": seed,
     }
     student = train_student(pool, soft, classifier, **how)
-    teacher = make_pipeline(HOG((8, 8)), ridge.untrained(settings)).fit(pool[active.rows], active.labels)
+    teacher = make_pipeline(
+        FrozenEstimator(hog), ridge.untrained(settings, 10).fit(features[active.rows], active.labels)
+    )
     members = {
         "ridge": teacher,
         "student": student,
         "ridge_on_student": classifier_on_embedding(student.network, pool, soft, classifier),
     }
-    predicted = cross_validated(pool, active, features, graph, teacher, classifier, neighbour_weight=weight, **how)
+    predicted = cross_validated(pool, active, features, graph, classifier, neighbour_weight=weight, **how)
     chosen = voters(predicted, active.labels)
     ensemble = soft_voting({name: members[name] for name in chosen})
     accuracies = (float(model.score(test, test_labels)) for model in (teacher, student, ensemble))
@@ -134,18 +137,11 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8], seed: int) -> l
     return parts
 
 
-def _settings() -> params.Params:
-    """Read params.yaml, for ten classes, whatever they are called there."""
-    settings = params.load()
-    data = settings.data.model_copy(update={"classes": [str(digit) for digit in range(10)]})
-    return settings.model_copy(update={"data": data})
-
-
 def _active(settings: params.Params, features: Floats, labels: NDArray[np.uint8], budget: int, seed: int) -> LabelSet:
     """Buy labels in rounds of cluster-margin sampling."""
     sampling = settings.cluster_margin
     query = partial(
-        cluster_margin, classifier=ridge.untrained(settings), random_state=seed, candidates=sampling.candidates
+        cluster_margin, classifier=ridge.untrained(settings, 10), random_state=seed, candidates=sampling.candidates
     )
     growing = round_sizes(budget, first_round=sampling.first_round, growth=sampling.growth)
     return LabelSet.from_bought(*simulate(query, features, SimulatedAnnotator(labels), budget, rounds=growing))

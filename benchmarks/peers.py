@@ -161,8 +161,8 @@ def load(features: str, images: int) -> Data:
         np.array(files.load_array(f"data/flat/{part}_labels.npy")) for part in ("train", "test")
     )
     if features == "hog":
-        train_features = np.array(files.load_array("data/features/train_hog.npy")[:images])
-        test_features = files.load_object("data/features/hog.joblib").transform(test)
+        train_features = np.array(files.load_array("data/features/train.npy")[:images])
+        test_features = files.load_object("data/features/transformer.joblib").transform(test)
     else:
         train_features, test_features = unit_norm(scale_pixels(train[:images]), scale_pixels(test))
     return Data(train_features, train_labels[:images], test_features, test_labels)

@@ -20,6 +20,8 @@ from stages.registry import CLASSIFIERS, LABEL_SETS
 
 WIDTH = 160
 """Characters in a line of what is no terminal, such as a file."""
+FIGURES = {"accuracy": "", "leave_one_out_accuracy": "left out:", "mean_confidence": "sure:"}
+"""The figures of a model and what stands before its name; the latter two are those of runs without test images."""
 GAP = 2
 """Characters between two columns."""
 
@@ -42,6 +44,10 @@ def main() -> None:
             console.print(table)
             console.print()
         console.print("Test accuracies and purities in %. A parameter has a column only if the runs differ in it.")
+        if any(heading.startswith("sure:") for block in blocks for heading in block):
+            console.print(
+                "Without test images: accuracy on bought labels, each left out; mean confidence over the pile."
+            )
         if below:
             same = (f"{' '.join(heading.split())} {value}" for heading, value in below.items())
             console.print(f"The same in all runs: {', '.join(same)}.")
@@ -72,7 +78,7 @@ def parameters(runs: list[Run]) -> dict[str, list[str]]:
     {'clusters': ['500', '1000']}
     """
     flat = [results.recorded_parameters(run.parameters) | {"images": run.images} for run in runs]
-    names = dict.fromkeys(name for values in flat for name in values if name not in ("data.classes", "data.verify"))
+    names = dict.fromkeys(name for values in flat for name in values if name != "data.classes")
     columns = {name.replace(".", ".\n"): [_text(values.get(name)) for values in flat] for name in names}
     return {heading: cells for heading, cells in columns.items() if len({*cells}) > 1}
 
@@ -105,7 +111,8 @@ def figures(runs: list[Run]) -> dict[str, list[str]]:
     for model, entry in CLASSIFIERS.items():
         for label_set, spread in LABEL_SETS.items():
             scores = [run.scores.get(model, {}).get(label_set, {}) for run in runs]
-            columns[f"{entry.heading} {spread.title}"] = [one.get("accuracy") for one in scores]
+            for figure, title in FIGURES.items():
+                columns[f"{title} {entry.heading} {spread.title}"] = [one.get(figure) for one in scores]
     columns["purity clusters"] = [run.scores["kmeans"]["purity"] for run in runs]
     for label_set, spread in LABEL_SETS.items():
         if spread.spread_from:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import digits, dimensions, kmeans, models, peers, pipeline
+from benchmarks import digits, dimensions, kmeans, models, own_images, peers, pipeline
 from experiments import charts, report, repository, results, table
 from stages import command, files
 
@@ -64,6 +64,7 @@ def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
         "study": study(compared),
         "findings": "\n".join(f"- {sentence}" for sentence in report.findings(runs, compared, collapses)),
         "collapses": _markdown(report.collapse_table(collapses)),
+        "clip_art": clip_art(runs),
     }
 
 
@@ -79,6 +80,9 @@ def printed_tables() -> dict[str, str]:
         "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
         "network": lambda rows: models.print_table("network", rows),
         "pipeline": pipeline.print_table,
+        "which_features": own_images.print_features,
+        "suspects": own_images.print_suspects,
+        "sizes": own_images.print_sizes,
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     return shown | {"run": _printed(lambda: table.show(details))}
@@ -101,6 +105,26 @@ def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
             ]
         )
     )
+
+
+def clip_art(runs: pd.DataFrame) -> str:
+    """Lay out what the sweep `clip_art` reached on each kind of features, a row for each number of labels."""
+    arms = results.arms(runs[runs["images"].str.startswith("clip_art ")])
+    columns = {
+        ("hog", "lr", "random"): "HOG: LR, random",
+        ("hog", "ridge", "random"): "HOG: ridge, random",
+        ("hog", "ridge", "active"): "HOG: ridge, active",
+        ("embedding", "lr", "random"): "embedding: LR, random",
+        ("embedding", "ridge", "random"): "embedding: ridge, random",
+        ("embedding", "ridge", "active"): "embedding: ridge, active",
+    }
+    scores = arms.groupby(["clusters", "features", "model", "label_set"])["accuracy"].agg(["mean", "std"])
+    rows = [
+        {"labels": f"{clusters:,.0f}"}
+        | {title: report.with_sd(*scores.loc[(clusters, *column)]) for column, title in columns.items()}
+        for clusters in sorted(arms["clusters"].dropna().unique())
+    ]
+    return _markdown(pd.DataFrame(rows))
 
 
 def budgets(runs: pd.DataFrame, published: pd.DataFrame) -> str:

@@ -459,7 +459,12 @@ def confusions(last: dict[str, Any]) -> list[dict[str, Any]]:
     []
     """
     shown: list[dict[str, Any]] = []
-    models = [(name, label_set) for name in CLASSIFIERS for label_set in last.get(name, {}) if "run" in last]
+    models = [
+        (name, label_set)
+        for name in CLASSIFIERS
+        for label_set, scores in last.get(name, {}).items()
+        if "run" in last and "accuracy" in scores
+    ]
     for model, label_set in sorted(models, key=lambda one: -last[one[0]][one[1]]["accuracy"]):
         path, accuracy = CONFUSION / f"{model}_{label_set}.csv", last[model][label_set]["accuracy"]
         if not path.exists():

@@ -49,8 +49,20 @@ SWEPT = ["seed", "clusters", "percentile"]
 
 COSTS = ["seconds", "peak_memory_gib", "machine", "kmeans_seconds"]
 """Columns that only the machine which ran it knows."""
-TEXT = ["run", "data.classes", "images", "label_set", "model", "machine"]
+TEXT = [
+    "run",
+    "data.classes",
+    "embedding.model",
+    "embedding.size",
+    "embedding.scale",
+    "images",
+    "label_set",
+    "model",
+    "machine",
+]
 """Columns of text, which no reader may take for numbers: a run may be called 1e3."""
+UNRECORDED = ("data.folder", "data.directory", "data.verify")
+"""Parameters without a column: a folder is another one on each machine; the last two are of older runs."""
 
 OURS = {
     ("ridge", "random"): "ours: ridge, random labels",
@@ -66,10 +78,25 @@ DEAD = (40, 60)
 
 
 def recorded_parameters(values: dict[str, Any]) -> dict[str, Any]:
-    """Give the parameters that results.csv has a column for, from the content of a params.yaml; lists as JSON."""
-    flat = pd.json_normalize(values).iloc[0].to_dict()
-    kept = {k: v for k, v in flat.items() if not k.startswith("label_sets.") and k != "data.directory"}
-    return {k: json.dumps(v) if isinstance(v, list) else v for k, v in kept.items()}
+    """Give the parameters that results.csv has a column for, from the content of a params.yaml; lists as JSON.
+
+    Those of `data` that only say where the images are have none, nor those that are no longer known. What may be no
+    number is always text.
+    """
+    flat = {name: value for name, value in _flat(values) if name not in UNRECORDED}
+    kept = {name: value for name, value in flat.items() if not name.startswith("label_sets.")}
+    return {
+        name: json.dumps(value) if isinstance(value, list) or (name in TEXT and not isinstance(value, str)) else value
+        for name, value in kept.items()
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def defaults() -> dict[str, Any]:
@@ -124,20 +151,19 @@ def merged(new: pd.DataFrame, recorded: pd.DataFrame) -> pd.DataFrame:
     known = [name for name in COSTS if name in both]
     same = [both[name] for name in key()] + [both["accuracy"].round(9)]
     both[known] = both.groupby(same, dropna=False)[known].transform("first")
-    return _sorted(both.drop_duplicates(key())[list(new.columns)])
+    return _sorted(both.drop_duplicates(key()))[list(new.columns)]
 
 
 def complete(results: pd.DataFrame) -> pd.DataFrame:
     """Fill in parameters that runs were recorded without, with today's defaults.
 
-    A parameter is newer than such a run: its default is what the code did before. Images are known where they were
-    verified.
+    A parameter is newer than such a run: its default is what the code did before. Runs that were recorded without
+    their images are of Fashion-MNIST.
     """
     filled = results.copy()
     for name, value in defaults().items():
         filled[name] = filled[name].where(filled[name].notna(), value) if name in filled else value
-    verified = filled["data.verify"].map({True: FASHION, False: "unknown"})
-    filled["images"] = filled["images"].where(filled["images"].notna(), verified) if "images" in filled else verified
+    filled["images"] = filled["images"].where(filled["images"].notna(), FASHION) if "images" in filled else FASHION
     return (filled if "machine" in filled else filled.assign(machine=None)).infer_objects()
 
 
@@ -167,7 +193,11 @@ def _sorted(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
-    """Make the rows of one run; those of a label set or classifier that is no longer in the registry are left out."""
+    """Make the rows of one run.
+
+    Those of a label set or classifier that is no longer in the registry are left out, and models without an accuracy:
+    of images without a test set there is none to compare.
+    """
     kmeans = run.scores["kmeans"]
     shared = {
         "run": run.name,
@@ -181,6 +211,8 @@ def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
     for model in run.scores.keys() & CLASSIFIERS.keys():
         for label_set in run.scores[model].keys() & LABEL_SETS.keys():
             scores, costs = run.scores[model][label_set], run.costs.get(f"{model}_{label_set}", {})
+            if "accuracy" not in scores:
+                continue
             facts = run.scores["label_sets"][label_set] | scores | costs
             yield shared | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 

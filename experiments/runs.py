@@ -39,7 +39,7 @@ class Run:
     costs : dict of dict
         What each training cost, by the name of its file in data/costs; empty where this machine has no such file.
     images : str
-        FASHION, or for other images a digest of them and their labels.
+        FASHION; or the name of the folder of other images, and a digest of them and their labels.
     """
 
     name: str
@@ -217,7 +217,9 @@ def _costs(files: dvc.api.DVCFileSystem) -> dict[str, dict[str, Any]]:
 
 
 def _images(repo: Repo, parameters: dict[str, Any]) -> str:
-    if parameters["data"].get("verify", True):
+    data = parameters["data"]
+    if data.get("source", "fashion-mnist") == "fashion-mnist" and data.get("verify", True):  # verify: of older runs
         return FASHION
     flat = sorted(f"{out.def_path} {out.hash_info.value}" for out in repo.index.outs if out.def_path.startswith(FLAT))
-    return hashlib.sha256("\n".join(flat).encode()).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join(flat).encode()).hexdigest()[:8]
+    return f"{PurePosixPath(str(data.get('folder', 'images'))).name} {digest}"

@@ -33,7 +33,11 @@ def show(details: dict[str, Any]) -> None:
     published = _published(run)
     trained = [name for name in CLASSIFIERS if details[name]]
     compared = [name for name in trained if any((name, label_set) in published for label_set in details[name])]
-    table = Table(title=f"{run['clusters']:,} clusters, percentile {run['percentile']:g}: test accuracy, %")
+    title = f"{run['clusters']:,} clusters, percentile {run['percentile']:g}"
+    if not run["test_images"]:
+        _show_without_test(details, title)
+        return
+    table = Table(title=f"{title}: test accuracy, %")
     table.add_column("label set", no_wrap=True)
     for heading in ("bought", "rows", "purity"):
         table.add_column(heading, justify="right")
@@ -55,6 +59,31 @@ def show(details: dict[str, Any]) -> None:
     collapsed = [label_set for name in trained for label_set, ours in details[name].items() if ours.get("collapsed")]
     if collapsed:
         print(f"* a collapsed network, which predicts one class for every image: {', '.join(collapsed)}")
+    _name_untrained(details)
+
+
+def _show_without_test(details: dict[str, Any], title: str) -> None:
+    """Print what is known without test images: bought labels predicted when left out, and how sure the models are."""
+    table = Table(title=f"{title}: no test images")
+    table.add_column("model", no_wrap=True)
+    for heading in ("bought", "rows", "accuracy on labels left out, %", "mean confidence, %", "at least 90 % sure, %"):
+        table.add_column(heading, justify="right")
+    for name, entry in CLASSIFIERS.items():
+        for label_set, scores in details[name].items():
+            sizes = details["label_sets"][label_set]
+            shares = [
+                scores.get("leave_one_out_accuracy"),
+                scores["mean_confidence"],
+                scores["coverage_above"].get("0.9"),
+            ]
+            cells = ["" if share is None else f"{100 * share:.2f}" for share in shares]
+            table.add_row(f"{entry.heading} on {label_set}", f"{sizes['bought']:,}", f"{sizes['rows']:,}", *cells)
+    Console(width=120, file=sys.stdout).print(table)
+    print("Pictures that were chosen because the model was uncertain are harder than the pile: on that, it is better.")
+    _name_untrained(details)
+
+
+def _name_untrained(details: dict[str, Any]) -> None:
     for model, reason in details["untrained"].items():
         print(f"{model} is left out, it cannot be trained: {reason}")
 

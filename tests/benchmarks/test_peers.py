@@ -107,8 +107,8 @@ def test_both_kinds_of_features_are_centred_and_of_unit_norm(tmp_path: Path, mon
         files.save_array(f"data/flat/{part}_labels.npy", random.integers(10, size=count, dtype=np.uint8))
     images = files.load_array("data/flat/train_images.npy")
     hog = HOG((12, 12)).fit(images)
-    files.save_object("data/features/hog.joblib", hog)
-    files.save_array("data/features/train_hog.npy", hog.transform(images))
+    files.save_object("data/features/transformer.joblib", hog)
+    files.save_array("data/features/train.npy", hog.transform(images))
     for features in peers.FEATURES:
         loaded = peers.load(features, images=60)
         assert (len(loaded.train), len(loaded.test), len(loaded.train_labels), len(loaded.test_labels)) == (

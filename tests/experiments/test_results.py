@@ -150,7 +150,7 @@ def test_a_table_without_news_is_written_as_it_was(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     before = (PROJECT / report.RESULTS).read_bytes()
-    recorded = pd.read_csv(PROJECT / report.RESULTS)
+    recorded = results.read_csv(PROJECT / report.RESULTS)
     runs = recorded[recorded["seconds"].isna()].head(again).assign(seconds=None)
     report.write(results.merged(runs, recorded))
     assert report.RESULTS.read_bytes() == before
