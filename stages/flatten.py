@@ -156,9 +156,10 @@ def _check(folder: Path, read: _Read, rejected: Sequence[dict[str, str]], count:
 
 
 def _held_out(read: _Read, share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose the test pictures: those in the folder `test`, or else a share of the labelled ones, copies together."""
+    """Choose the test pictures: the labelled ones of the part `test`, or a share of all labelled, copies together."""
     if any(picture.part for picture in read.pictures):
-        return np.array([picture.part == "test" for picture in read.pictures])
+        in_test = np.array([picture.part == "test" for picture in read.pictures])
+        return np.asarray(in_test & (read.labels != UNKNOWN))
     test = np.zeros(len(read.pictures), bool)
     labelled = np.flatnonzero((read.labels != UNKNOWN) & (read.originals == np.arange(len(test))))
     counts = np.bincount(read.labels[labelled], minlength=UNKNOWN)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 LABELS = "labels.csv"
 PARTS = ("train", "test")
+MOST_CLASSES = 255
+"""A label is a byte, and one of its values stands for labels that nobody knows."""
 NO_PICTURES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 """Files that systems leave in folders, besides hidden ones."""
 
@@ -70,6 +72,8 @@ def listed(folder: Path, classes: Sequence[str] | None = None) -> Listing:
     else:
         labels = _by_folder(folder, files, in_parts, classes, remarks)
     there = sorted({label for label in labels.values() if label})
+    if len(there) > MOST_CLASSES:
+        raise SystemExit(f"data.folder: {folder}: {len(there)} classes are more than {MOST_CLASSES}")
     pictures = [Picture(file, parts[file], labels.get(file, "")) for file in files]
     _check_counts(folder, pictures)
     return Listing(pictures, list(there if classes is None else classes), remarks)

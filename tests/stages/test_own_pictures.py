@@ -153,6 +153,22 @@ def test_pictures_without_a_label_are_for_training() -> None:
     assert classes() == ["x", "y"]
 
 
+def test_pictures_of_the_test_part_without_a_label_are_for_training() -> None:
+    """They cannot judge, but want a label like all others."""
+    for part in ("train", "test"):
+        for number in range(6):
+            picture(f"{part}/{number}.png", number + 10 * (part == "test"))
+    configure(classes=["x", "y"])
+    run()
+    assert len(names()) == 12
+    assert array("test_labels").shape == (0,)
+    labels = "".join(f"{part}/{number}.png,{'xy'[number % 2]}\n" for part in ("train", "test") for number in range(4))
+    Path("images/mine/labels.csv").write_text(f"file,label\n{labels}", encoding="utf-8")
+    run()
+    assert held_out_names() == [f"test/{number}.png" for number in range(4)]
+    assert {"test/4.png", "test/5.png", "train/5.png"} < set(names())
+
+
 def test_what_cannot_be_read_is_left_out_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
     pile()
     Path("images/mine/a/broken.png").write_bytes(b"nothing")
@@ -179,7 +195,7 @@ def test_what_cannot_be_read_is_left_out_and_listed(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.endswith("40 pictures, 4 left out: see data/flat/rejected.csv, 0 copies\n")
 
 
-@pytest.mark.parametrize("broken", [5, 16])
+@pytest.mark.parametrize("broken", [5, 16, 30])
 def test_if_most_cannot_be_read_nothing_is_written(broken: int) -> None:
     pile()
     for path in sorted(Path("images/mine").rglob("*.png"))[:broken]:
@@ -191,7 +207,7 @@ def test_if_most_cannot_be_read_nothing_is_written(broken: int) -> None:
         return
     with pytest.raises(SystemExit) as end:
         flatten.main()
-    said = "data.folder: images/mine: 16 of 30 pictures cannot be read, such as a/000.png: empty file; "
+    said = f"data.folder: images/mine: {broken} of 30 pictures cannot be read, such as a/000.png: empty file; "
     assert str(end.value).startswith(said)
     assert [path for path in Path("data/flat").rglob("*") if path.is_file()] == []
 

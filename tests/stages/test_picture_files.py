@@ -174,6 +174,14 @@ def test_a_fault_of_labels_csv_is_named_by_its_line(labels: str | bytes, message
     assert refusal(root, ["cat", "dog"]) == f"mine/labels.csv: {message}"
 
 
+def test_more_classes_than_a_byte_can_name_are_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path, *(f"{kind:03}/{n}.png" for kind in range(256) for n in (1, 2)))
+    assert refusal(root) == "data.folder: mine: 256 classes are more than 255"
+    for path in (root / "255").iterdir():
+        path.unlink()
+    assert len(listed(root).classes) == 255
+
+
 def test_a_name_that_no_list_can_hold_is_told() -> None:
     assert picture_files.unusable("a\nb.png") == "its name has a line break"
     assert picture_files.unusable("caf\udce9.png") == "its name is no UTF-8"
