@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import digits, dimensions, growth, models, peers, pipeline, results
+from benchmarks import digits, dimensions, growth, models, own_images, peers, pipeline, results
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -166,6 +166,9 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "logistic_regression": partial(models.print_table, "logistic regression"),
     "network": partial(models.print_table, "network"),
     "pipeline": pipeline.print_table,
+    "which_features": own_images.print_features,
+    "suspects": own_images.print_suspects,
+    "sizes": own_images.print_sizes,
 }
 
 
