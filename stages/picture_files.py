@@ -74,6 +74,8 @@ def listed(folder: Path, classes: Sequence[str] | None = None) -> Listing:
     there = sorted({label for label in labels.values() if label})
     if len(there) > MOST_CLASSES:
         raise SystemExit(f"data.folder: {folder}: {len(there)} classes are more than {MOST_CLASSES}")
+    if classes is None and len(there) == 1:
+        raise SystemExit(f"data.folder: {folder}: one class only, {there[0]!r}: two are the least")
     pictures = [Picture(file, parts[file], labels.get(file, "")) for file in files]
     _check_counts(folder, pictures)
     return Listing(pictures, list(there if classes is None else classes), remarks)

@@ -92,13 +92,15 @@ def test_labels_csv_is_the_only_source_where_there_is_one(tmp_path: Path) -> Non
 
 def test_a_table_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
     content = "\ufefflabel,note,file\r\n cat ,x,a.png\r\ncat,,b.png\r\n".encode()
-    assert rows(folder(tmp_path, "a.png", "b.png", labels=content)) == [("a.png", "", "cat"), ("b.png", "", "cat")]
+    root = folder(tmp_path, "a.png", "b.png", labels=content)
+    assert rows(root, ["cat", "dog"]) == [("a.png", "", "cat"), ("b.png", "", "cat")]
 
 
 def test_parts_with_labels_csv(tmp_path: Path) -> None:
     labels = "file,label\n" + "".join(f"{part}/{n}.png,T-shirt/top\n" for part in ("train", "test") for n in (1, 2))
     root = folder(tmp_path, *(f"{part}/{n}.png" for part in ("train", "test") for n in (1, 2)), labels=labels)
-    assert rows(root) == [(f"{part}/{n}.png", part, "T-shirt/top") for part in ("test", "train") for n in (1, 2)]
+    found = rows(root, ["T-shirt/top", "Bag"])
+    assert found == [(f"{part}/{n}.png", part, "T-shirt/top") for part in ("test", "train") for n in (1, 2)]
 
 
 def test_what_systems_leave_behind_is_ignored(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_an_umlaut_is_the_same_composed_or_not(tmp_path: Path) -> None:
     assert listed(root).classes == [composed, "x"]
     assert {file for file, _, label in rows(root) if label == composed} == {f"{composed}/1.png", f"{apart}/2.png"}
     (root / "labels.csv").write_text(f"file,label\n{composed}/2.png,{apart}\nx/1.png,{composed}\n", encoding="utf-8")
-    assert (f"{apart}/2.png", "", composed) in rows(root)
+    assert (f"{apart}/2.png", "", composed) in rows(root, [composed, "x"])
 
 
 # ---- faults
@@ -172,6 +174,12 @@ def test_a_class_that_cannot_be_learned_is_named(
 def test_a_fault_of_labels_csv_is_named_by_its_line(labels: str | bytes, message: str, tmp_path: Path) -> None:
     root = folder(tmp_path, "a.png", "b.png", labels=labels)
     assert refusal(root, ["cat", "dog"]) == f"mine/labels.csv: {message}"
+
+
+def test_one_class_is_no_choice_unless_others_are_named(tmp_path: Path) -> None:
+    root = folder(tmp_path, "a.png", "b.png", "c.png", labels="file,label\na.png,cat\nb.png,cat\n")
+    assert refusal(root) == "data.folder: mine: one class only, 'cat': two are the least"
+    assert listed(root, ["cat", "dog"]).classes == ["cat", "dog"]
 
 
 def test_more_classes_than_a_byte_can_name_are_refused(tmp_path: Path) -> None:
