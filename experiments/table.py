@@ -34,10 +34,12 @@ def show(details: dict[str, Any]) -> None:
     trained = [name for name in CLASSIFIERS if details[name]]
     compared = [name for name in trained if any((name, label_set) in published for label_set in details[name])]
     title = f"{run['clusters']:,} clusters, percentile {run['percentile']:g}"
-    if not run["test_images"]:
+    audited = run.get("audit_images", 0)
+    if not run["test_images"] and not audited:
         _show_without_test(details, title)
         return
-    table = Table(title=f"{title}: test accuracy, %")
+    judge = f"accuracy on the {audited:,} pictures of the audit, with its 95 % interval" if audited else "test accuracy"
+    table = Table(title=f"{title}: {judge}, %")
     table.add_column("label set", no_wrap=True)
     for heading in ("bought", "rows", "purity"):
         table.add_column(heading, justify="right")
@@ -50,7 +52,7 @@ def show(details: dict[str, Any]) -> None:
         cells = [label_set, f"{scores['bought']:,}", f"{scores['rows']:,}", purity]
         for name in trained:
             ours = details[name].get(label_set)
-            cells.append(f"{100 * ours['accuracy']:.2f}" + "*" * ours.get("collapsed", False) if ours else "")
+            cells.append(_accuracy(ours) if ours else "")
             if name in compared:
                 theirs = published.get((name, label_set))
                 cells.append("" if theirs is None else f"{100 * theirs:.2f}")
@@ -60,6 +62,12 @@ def show(details: dict[str, Any]) -> None:
     if collapsed:
         print(f"* a collapsed network, which predicts one class for every image: {', '.join(collapsed)}")
     _name_untrained(details)
+
+
+def _accuracy(scores: dict[str, Any]) -> str:
+    interval = f" ({100 * scores['low']:.1f} to {100 * scores['high']:.1f})" if "low" in scores else ""
+    star = "*" if scores.get("collapsed") else ""
+    return f"{100 * scores['accuracy']:.2f}{star}{interval}"
 
 
 def _show_without_test(details: dict[str, Any], title: str) -> None:

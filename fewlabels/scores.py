@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from fewlabels.label_set import UNKNOWN, LabelSet
@@ -87,6 +88,32 @@ def confidence_scores(confidence: NDArray[np.float32]) -> dict[str, Any]:
         return {"mean_confidence": None, "coverage_above": {}}
     above = {f"{least:g}": float(np.mean(confidence >= np.float32(least))) for least in CONFIDENCES}
     return {"mean_confidence": float(confidence.mean(dtype=np.float64)), "coverage_above": above}
+
+
+def accuracy_interval(right: int, judged: int) -> tuple[float, float]:
+    """Compute the 95 % interval of an accuracy that was counted on images drawn at random.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
+
+    Parameters
+    ----------
+    right : int
+        Of the judged images, those that are predicted right.
+    judged : int
+        1 at least.
+
+    Returns
+    -------
+    low, high : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in accuracy_interval(80, 100)]
+    [0.711, 0.867]
+    """
+    interval = binomtest(right, judged).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _check_some(true_labels: NDArray[np.uint8]) -> None:

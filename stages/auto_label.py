@@ -1,8 +1,9 @@
 """Label the whole pile: data/pile.csv has a row for each picture, those that could not be read included.
 
-A label was bought, is that of a bought copy, or is what the best model predicts: the ensemble, or else kernel ridge
-regression. data/suspects.csv lists the bought labels that look wrong, data/contact_sheet.png shows the pictures of
-which the model is most and least sure. No true label is read here but those that were bought.
+A label was bought, or given to judge the models by; or it is that of a bought copy, or what the best model predicts:
+the ensemble, or else kernel ridge regression. data/suspects.csv lists the bought labels that look wrong,
+data/contact_sheet.png shows the pictures of which the model is most and least sure. No true label is read here but
+those that were bought.
 """
 
 import csv
@@ -22,7 +23,7 @@ from stages.registry import LABEL_SETS
 PILE, SUSPECTS, SHEET = Path("data/pile.csv"), Path("data/suspects.csv"), Path("data/contact_sheet.png")
 HEADING = ("file", "label", "confidence", "source", "reason")
 SUSPECTS_HEADING = ("file", "label", "predicted", "confidence", "label_confidence")
-SOURCES = ("bought", "copy", "model", "unsure", "left out")
+SOURCES = ("bought", "audit", "copy", "model", "unsure", "left out")
 Row = dict[str, Any]
 
 
@@ -40,9 +41,9 @@ def main() -> None:
     predicted = predictions.load(classifier, name)
     train, test = (predicted[part] for part in ("everywhere", "probabilities"))
     originals = files.load_array(inputs.FEATURES / "originals.npy")
-    names = (inputs.FLAT / "names.txt").read_text(encoding="utf-8").splitlines()
+    names = inputs.names()
     rows = [
-        *labelled_rows(names, train, bought, originals, classes, settings.confidence),
+        *labelled_rows(names, train, bought, label_sets.load("audit"), originals, classes, settings.confidence),
         *model_rows(files.load_json(inputs.FLAT / "test_names.json"), test, classes, settings.confidence),
         *_rejected(),
     ]
@@ -69,17 +70,20 @@ def labelled_rows(
     names: list[str],
     probabilities: NDArray[np.float32],
     bought: LabelSet,
+    audit: LabelSet,
     originals: NDArray[np.int64],
     classes: list[str],
     least: float,
 ) -> list[Row]:
-    """Label the training pictures: bought ones, copies, which have the label of their original, and the others."""
+    """Label the training pictures: bought and audited ones, copies, which have the label of their original, others."""
     rows = model_rows(names, probabilities, classes, least)
     for row in np.flatnonzero(originals != np.arange(len(originals))):
         original = rows[originals[row]]
         rows[row] = original | {"file": names[row]} | ({"source": "copy"} if original["source"] == "model" else {})
     for row, label, paid in zip(bought.rows, bought.labels, bought.bought, strict=True):
         rows[row] = _row(names[row], classes[label], 1, "bought" if paid else "copy")
+    for row, label in zip(audit.rows, audit.labels, strict=True):
+        rows[row] = _row(names[row], classes[label], 1, "audit")
     return rows
 
 

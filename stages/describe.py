@@ -31,8 +31,11 @@ def main() -> None:
     describe = {"hog": _hog, "embedding": _embedding}
     seen = {name: describe[name](settings, images, distinct) for name in CANDIDATES[settings.features]}
     losses = {}
-    if len(seen) > 1:
-        first, classifier = label_sets.load("first_round"), ridge.untrained(settings, len(inputs.class_names()))
+    first = label_sets.load("first_round")
+    if len(seen) > 1 and not len(first):
+        print("features auto: hog, until people have answered the first round")
+    elif len(seen) > 1:
+        classifier = ridge.untrained(settings, len(inputs.class_names()))
         for name, (_, train, _) in seen.items():
             losses[name] = left_out_log_losses(classifier, train[first.rows], first.labels)
             shown = f"{losses[name].mean():.3f} of the {len(first):,} labels of the first round, each left out"

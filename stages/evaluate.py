@@ -1,8 +1,8 @@
 """Score every label set and every model by the true labels; write the metrics and what the plots show.
 
 Apart from select-representatives, which buys them, the only stage that reads training labels: to count those that
-are right. No model is loaded, only what each of them predicted. No timings go into the metrics: the same parameters
-give the same files.
+are right. With oracle people it reads no true label: what they said of the audited pictures judges the models. No model
+is loaded, only what each of them predicted. No timings go into the metrics: the same parameters give the same files.
 """
 
 from pathlib import Path
@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from fewlabels import pictures
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.label_set import UNKNOWN
-from fewlabels.scores import classifier_scores, cluster_purity, confidence_scores, label_set_scores
+from fewlabels.scores import accuracy_interval, classifier_scores, cluster_purity, confidence_scores, label_set_scores
 from stages import command, files, inputs, label_sets, params, predictions
-from stages.registry import CLASSIFIERS, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
 CLUSTERS = Path("data/clusters")
 PLOTS, PICTURES = Path("data/plots"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
+ENOUGH = 10
+"""Audited pictures of a class from which on its recall says something."""
 
 
 def main() -> None:
     settings, classes = params.load(), inputs.class_names()
-    true_labels, test_labels = (files.load_array(inputs.FLAT / f"{part}_labels.npy") for part in ("train", "test"))
+    asked = settings.oracle == "people"
+    true_labels, judged_labels = _asked_labels(settings) if asked else _true_labels()
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
     predictions.remove_others(models)
     details: dict[str, Any] = {
@@ -38,11 +41,13 @@ def main() -> None:
             "fashion_mnist": settings.data.source == "fashion-mnist",
             "classes": classes,
             "train_images": len(true_labels),
-            "test_images": len(test_labels),
+            "test_images": 0 if asked else len(judged_labels),
+            "oracle": settings.oracle,
+            "audit_images": len(judged_labels) if asked else 0,
             "features": files.load_json(inputs.FEATURES / "chosen.json"),
         },
         "kmeans": files.load_json(CLUSTERS / "scores.json")
-        | {"purity": cluster_purity(files.load_array(CLUSTERS / "assignments.npy"), true_labels)},
+        | {"purity": None if asked else cluster_purity(files.load_array(CLUSTERS / "assignments.npy"), true_labels)},
         "label_sets": {
             name: label_set_scores(label_sets.load(name), true_labels)
             for name in LABEL_SETS
@@ -58,17 +63,22 @@ def main() -> None:
         if "untrained" in predicted:
             details["untrained"][f"{classifier} on {name}"] = str(predicted["untrained"])
             continue
-        if not len(test_labels):
+        if not len(judged_labels):
             details[classifier][name] = scores_without_test(predicted)
             details["recall"] += recall_left_out(f"{classifier} on {name}", predicted, classes)
             continue
-        probabilities = np.zeros((len(test_labels), len(classes)), np.float32)  # 0 for a class that it has not seen
-        probabilities[:, predicted["classes"]] = predicted["probabilities"]
-        scores = model_scores(predicted, probabilities, true_labels, test_labels, classes)
+        probabilities = np.zeros((len(judged_labels), len(classes)), np.float32)  # 0 for a class that it has not seen
+        probabilities[:, predicted["classes"]] = predicted["audit" if asked else "probabilities"]
+        scores: dict[str, Any] = classifier_scores(judged_labels, probabilities, classes) | collapses(predicted)
         recall = [{"class": one, "recall": share} for one, share in scores.pop("recall").items()]
+        if asked:
+            scores |= audit_scores(judged_labels, probabilities)
+            recall = audit_recall(judged_labels, probabilities, classes)
+        else:
+            scores |= transductive_scores(predicted, true_labels)
         details["recall"] += [{"model": f"{classifier} on {name}"} | one for one in recall]
         details[classifier][name] = scores
-        counts = confusion(test_labels, probabilities.argmax(axis=1), classes)
+        counts = confusion(judged_labels, probabilities.argmax(axis=1), classes)
         files.save_table(PLOTS / f"confusion/{classifier}_{name}.csv", counts)
     files.save_json("metrics/details.json", details)
     files.save_json("metrics/metrics.json", compared(details))
@@ -77,20 +87,46 @@ def main() -> None:
     print(f"{len(models) - len(details['untrained'])} models: `python -m experiments.table` prints their scores")
 
 
-def model_scores(
-    predicted: dict[str, NDArray[Any]],
-    probabilities: Floats,
-    true_labels: NDArray[np.uint8],
-    test_labels: NDArray[np.uint8],
-    classes: list[str],
-) -> dict[str, Any]:
-    """Score a model on the test images, and on the training images whose label was not bought and is known."""
-    scores: dict[str, Any] = classifier_scores(test_labels, probabilities, classes) | collapses(predicted)
+def _true_labels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read the true labels of the training images, UNKNOWN where nobody knows them, and of the test images."""
+    train, test = (files.load_array(inputs.FLAT / f"{part}_labels.npy") for part in ("train", "test"))
+    return train, test
+
+
+def _asked_labels(settings: params.Params) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read what people said of the audited pictures: among all training images, UNKNOWN elsewhere; and these alone."""
+    audit = label_sets.load("audit")
+    print(f"audit: {len(audit):,} of {settings.audit:,} pictures have a label")
+    labels = np.full(len(inputs.images("train")), UNKNOWN, np.uint8)
+    labels[audit.rows] = audit.labels
+    return labels, audit.labels
+
+
+def audit_scores(labels: NDArray[np.uint8], probabilities: Floats) -> dict[str, Any]:
+    """Compute the 95 % interval of the accuracy: the audited pictures were drawn at random."""
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    low, high = accuracy_interval(right, len(labels))
+    return {"low": low, "high": high}
+
+
+def audit_recall(labels: NDArray[np.uint8], probabilities: Floats, classes: list[str]) -> list[dict[str, Any]]:
+    """Compute the recall of each class that has enough audited pictures, with its 95 % interval."""
+    right = probabilities.argmax(axis=1) == labels
+    found: list[dict[str, Any]] = []
+    for label, count in enumerate(np.bincount(labels, minlength=len(classes))):
+        if count >= ENOUGH:
+            low, high = accuracy_interval(int(right[labels == label].sum()), int(count))
+            recall = float(right[labels == label].mean())
+            found.append({"class": classes[label], "recall": recall, "low": low, "high": high, "images": int(count)})
+    return found
+
+
+def transductive_scores(predicted: dict[str, NDArray[Any]], true_labels: NDArray[np.uint8]) -> dict[str, Any]:
+    """Score a model on the training images whose label was not bought and is known."""
     truth = true_labels[predicted["rows"]]
     known = truth != UNKNOWN
-    if known.any():
-        scores["transductive_accuracy"] = float(np.mean(predicted["labels"][known] == truth[known]))
-    return scores
+    right = predicted["labels"][known] == truth[known]
+    return {"transductive_accuracy": float(np.mean(right))} if known.any() else {}
 
 
 def scores_without_test(predicted: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -123,7 +159,7 @@ def collapses(predicted: dict[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def confusion(actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: list[str]) -> list[dict[str, Any]]:
-    """Count the test images of each class that are predicted as each class: a row for each pair, zeros too."""
+    """Count the images of each class that are predicted as each class: a row for each pair, zeros too."""
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (actual, predicted), 1)
     return [
@@ -135,14 +171,21 @@ def confusion(actual: NDArray[np.uint8], predicted: NDArray[np.int64], classes: 
 def compared(details: dict[str, Any]) -> dict[str, Any]:
     """Take what people compare: the accuracy of each model, the purity of the clusters and of spread labels.
 
-    Without test images, in place of the accuracy: that of bought labels left out, and the mean confidence.
+    Without images that judge, in place of the accuracy: that of bought labels left out, and the mean confidence. With
+    oracle people, the accuracy is that of the audit and has its 95 % interval, and it says how many labels were bought.
     """
     purity = {"clusters": details["kmeans"]["purity"]}
     for name, scores in details["label_sets"].items():
         if LABEL_SETS[name].spread_from:
             purity[name] = scores["purity"]
-    figures = {}
-    for figure in ("accuracy",) if details["run"]["test_images"] else ("leave_one_out_accuracy", "mean_confidence"):
+    run = details["run"]
+    figures: dict[str, Any] = {}
+    wanted: tuple[str, ...] = ("leave_one_out_accuracy", "mean_confidence")
+    if run["audit_images"]:
+        wanted = ("accuracy", "low", "high")
+    elif run["test_images"]:
+        wanted = ("accuracy",)
+    for figure in wanted:
         by_classifier = {
             classifier: {
                 name: scores[figure] for name, scores in details[classifier].items() if scores.get(figure) is not None
@@ -150,6 +193,11 @@ def compared(details: dict[str, Any]) -> dict[str, Any]:
             for classifier in CLASSIFIERS
         }
         figures[figure] = {classifier: scores for classifier, scores in by_classifier.items() if scores}
+    if run["oracle"] == "people":
+        if run["audit_images"]:
+            figures = {"audit": figures | {"images": run["audit_images"]}}
+        bought = {name: scores["bought"] for name, scores in details["label_sets"].items() if name in BOUGHT}
+        figures["bought"] = bought
     return figures | {"purity": {name: share for name, share in purity.items() if share is not None}}
 
 
@@ -175,7 +223,7 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
     accuracies = {
         entry.title: {LABEL_SETS[name].title: scores["accuracy"] for name, scores in details[classifier].items()}
         for classifier, entry in CLASSIFIERS.items()
-        if details[classifier] and details["run"]["test_images"]
+        if details[classifier] and (details["run"]["test_images"] or details["run"]["audit_images"])
     }
     for name, figure in {
         "representatives": pictures.image_grid(

@@ -1,34 +1,54 @@
 """Buy the labels that decide which features suit the images: those of the first round, drawn at random.
 
 Only for `features: auto`. They are drawn at random so that no candidate has a say in them, and are part of the budget:
-`random` and `active` begin with them.
+`random` and `active` begin with them. From people they are there once the whole first round is answered.
 """
 
-import numpy as np
+from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.arrays import first_occurrences
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.at_random import random
 from fewlabels.label_set import UNKNOWN, LabelSet
-from stages import budget, command, files, inputs, label_sets, params
+from labelling import verdicts
+from stages import budget, command, files, inputs, label_sets, params, people
+
+NOTHING = LabelSet.from_bought([], [])
 
 
 def main() -> None:
     settings = params.load()
-    bought = LabelSet.from_bought([], [])
+    bought = NOTHING
     if settings.features == "auto":
-        true_labels = files.load_array("data/flat/train_labels.npy")
-        budget.check("cluster_margin.first_round", settings.cluster_margin.first_round, true_labels)
-        rows = random(
-            np.asarray(inputs.images("train"), np.float32),
-            [],
-            [],
-            settings.cluster_margin.first_round,
-            exclude=np.flatnonzero(true_labels == UNKNOWN),
-            random_state=settings.seed,
-        )
-        bought = LabelSet.from_bought(rows, SimulatedAnnotator(true_labels)(rows))
-        print(f"first round: {len(bought):,} labels bought at random, to choose the features by")
+        bought = _from_people(settings) if settings.oracle == "people" else _from_labels(settings)
     label_sets.save("first_round", bought)
+
+
+def drawn(settings: params.Params, originals: NDArray[np.int64], exclude: Iterable[int]) -> NDArray[np.int64]:
+    """Draw the images of the first round; of copies, only the first ones."""
+    distinct = originals[:, None].astype(np.float32)  # exact up to 16 million
+    first = settings.cluster_margin.first_round
+    return random(distinct, [], [], first, exclude=exclude, random_state=settings.seed)
+
+
+def _from_labels(settings: params.Params) -> LabelSet:
+    true_labels = files.load_array("data/flat/train_labels.npy")
+    budget.check("cluster_margin.first_round", settings.cluster_margin.first_round, true_labels)
+    originals = first_occurrences(inputs.images("train"))
+    rows = drawn(settings, originals, np.flatnonzero(true_labels == UNKNOWN))
+    print(f"first round: {len(rows):,} labels bought at random, to choose the features by")
+    return LabelSet.from_bought(rows, SimulatedAnnotator(true_labels)(rows))
+
+
+def _from_people(settings: params.Params) -> LabelSet:
+    answered, _ = people.answered()
+    labelled = verdicts.for_training(answered, first_occurrences(inputs.images("train")))
+    first, wanted = labelled.rounds == 1, settings.cluster_margin.first_round
+    print(f"first round: {int(first.sum()):,} of {wanted:,} labels from people, to choose the features by")
+    return LabelSet.from_bought(labelled.rows[first], labelled.labels[first]) if first.sum() >= wanted else NOTHING
 
 
 if __name__ == "__main__":

@@ -27,7 +27,26 @@ def transformer() -> Any:
     return files.load_object(FEATURES / "transformer.joblib")
 
 
+def names() -> list[str]:
+    """Read what each training row is called."""
+    return (FLAT / "names.txt").read_text(encoding="utf-8").splitlines()
+
+
 def class_names() -> list[str]:
     """Read what the labels 0, 1, 2 … stand for."""
     names: list[str] = files.load_json(FLAT / "classes.json")
     return names
+
+
+def class_names_for_people() -> list[str]:
+    """Read the names of the classes that people choose from.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if there are fewer than two.
+    """
+    classes = class_names()
+    if len(classes) < 2:
+        raise SystemExit("params.yaml: data.classes: people need the names of two classes at least to choose from")
+    return classes

@@ -3,6 +3,9 @@
 from fewlabels.label_set import LabelSet
 from stages import files
 
+AUDIT_ROWS = "data/labels/audit_rows.npy"
+"""The training images that people labelled to judge the models by, without their labels: what a training may know."""
+
 
 def path_of(name: str) -> str:
     return f"data/labels/{name}.npz"

@@ -227,6 +227,8 @@ class Params(_Strict):
     clusters: Count
     percentile: Annotated[float, Field(ge=0, le=100)]
     confidence: Share
+    oracle: Literal["labels", "people"]
+    audit: Annotated[int, Field(ge=0)]
     features: Literal["pixels", "hog", "embedding", "auto"]
     label_sets: LabelSets
     data: Data
@@ -243,6 +245,26 @@ class Params(_Strict):
         if self.features == "auto" and first > self.clusters:
             raise ValueError(f"clusters: {self.clusters} is less than the {first} labels that features auto decides by")
         return self
+
+    @model_validator(mode="after")
+    def _people_can_give_these_labels(self) -> Self:
+        for classifier, names in self.label_sets if self.oracle == "people" else ():
+            for name in names:
+                if why := self._nobody_gives(name):
+                    raise ValueError(f"label_sets.{classifier}: {name!r} {why}: not with oracle people")
+        return self
+
+    def _nobody_gives(self, name: str) -> str:
+        """Say why people who are asked for the labels of `active` do not give those of another label set, too."""
+        if name == "all":
+            return "needs the label of every image"
+        if name == "random":
+            return "needs a budget of its own"
+        source = LABEL_SETS[name].spread_from or name
+        if source == "representatives" and self.cluster_margin.first_round < self.clusters:
+            first = self.cluster_margin.first_round
+            return f"needs a first round of {self.clusters} labels, and cluster_margin.first_round is {first}"
+        return ""
 
 
 _SENTENCES: dict[str, Callable[[ErrorDetails], str]] = {

@@ -30,7 +30,7 @@ def main() -> None:
 
 def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
     """Give soft labels to every image whose likeliest class is probable enough; to none, if nobody trains on them."""
-    if not settings.label_sets.wants("propagated_soft"):
+    if not settings.label_sets.wants("propagated_soft") or not len(active):
         return LabelSet.from_bought([], [])
     probabilities, weight = soft_labels(
         inputs.features("train"),

@@ -119,6 +119,41 @@ def read_all(
                 yield pixels
 
 
+def shown(path: Path, most: int) -> Image.Image:
+    """Read a picture for a person to look at: upright, in 8 bits without transparency, and no larger than need be.
+
+    Parameters
+    ----------
+    path : Path
+    most : int
+        Height and width at most, in pixels; a larger picture is made smaller, a smaller one stays as it is.
+
+    Returns
+    -------
+    Image
+        Grey or in colour.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise UnreadableError(f"more than {MOST_PIXELS // 10**6} million pixels")
+                picture.draft(None, (2 * most, 2 * most))
+                upright = ImageOps.exif_transpose(picture)
+                plain = _plain(upright, "L" if upright.mode in ("1", "L") else "RGB")
+    except UnreadableError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        raise UnreadableError(_reason(error)) from None
+    plain.thumbnail((most, most), RESAMPLING)
+    return plain
+
+
 def size_of(path: Path) -> tuple[int, int]:
     """Read the width and height of a picture that can be read, in pixels, as it is stored."""
     with warnings.catch_warnings():

@@ -1,34 +1,50 @@
-"""Choose images within the label budget, and buy their labels from a simulated annotator.
+"""Choose images within the label budget, and get their labels: from an annotator who knows them all, or from people.
 
 A label set for each way of choosing: `all`, the baseline; `random`; `representatives`, each cluster's nearest member;
 `active`, in rounds of cluster-margin sampling. purchases.csv lists each label bought and its round. Images whose label
 nobody knows are not asked about. Labels that were bought to choose the features by (`features: auto`) are the first
 round of `random` and `active`.
+
+With people, `active` is all that they labelled in answers.csv for training, and no true label is read. The pictures of
+the audit judge the models, and are in no label set but their own. Of a first round that spends the whole budget, which
+asks about a picture of each cluster, there are `representatives`, too.
 """
 
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from fewlabels.arrays import Floats
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.at_random import random
-from fewlabels.choosing.cluster_margin import cluster_margin
 from fewlabels.choosing.representatives import nearest_members
-from fewlabels.choosing.rounds import QueryStrategy, round_sizes, simulate
+from fewlabels.choosing.rounds import simulate
 from fewlabels.label_set import UNKNOWN, LabelSet
 from fewlabels.spreading.copies import label_copies
-from stages import budget, command, files, inputs, label_sets, params, ridge
+from labelling import verdicts
+from stages import budget, command, files, inputs, label_sets, params, people, questions
 
 CLUSTERS = Path("data/clusters")
+PURCHASES, PURCHASE = "data/labels/purchases.csv", ("label_set", "round", "row", "label")
+Bought = tuple[NDArray[np.int64], NDArray[np.uint8]]
+NOTHING: Bought = np.empty(0, np.int64), np.empty(0, np.uint8)
 
 
 def main() -> None:
     settings = params.load()
-    features, originals = inputs.features("train"), files.load_array(inputs.FEATURES / "originals.npy")
-    true_labels = files.load_array(inputs.FLAT / "train_labels.npy")
+    originals = files.load_array(inputs.FEATURES / "originals.npy")
+    if settings.oracle == "people":
+        _from_people(settings, originals)
+    else:
+        _from_labels(settings, originals)
+
+
+# ---- an annotator who knows all labels
+
+
+def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> None:
+    features, true_labels = inputs.features("train"), files.load_array(inputs.FLAT / "train_labels.npy")
     budget.check("clusters", settings.clusters, true_labels)
     unknown = np.flatnonzero(true_labels == UNKNOWN)
     annotators = {name: SimulatedAnnotator(true_labels) for name in params.BOUGHT}
@@ -36,60 +52,86 @@ def main() -> None:
 
     at_random = partial(random, exclude=unknown, random_state=settings.seed)
     rounds = [len(first), settings.clusters - len(first)] if 0 < len(first) < settings.clusters else [settings.clusters]
-    query = _begin_with(first, at_random)
+    query = questions.begin_with(first, at_random)
     bought = {"random": simulate(query, features, annotators["random"], settings.clusters, rounds=rounds)}
-    nearest = _representatives(true_labels, settings.clusters)
-    bought["representatives"] = nearest, annotators["representatives"](nearest)
-    if settings.label_sets.wants("active"):
-        sampling = settings.cluster_margin
-        margin = partial(
-            cluster_margin,
-            exclude=unknown,
-            classifier=ridge.untrained(settings, len(inputs.class_names())),
-            random_state=settings.seed,
-            candidates=sampling.candidates,
-        )
-        rounds = round_sizes(settings.clusters, first_round=sampling.first_round, growth=sampling.growth)
-        query = _begin_with(first, margin)
-        bought["active"] = simulate(query, features, annotators["active"], settings.clusters, rounds=rounds)
-    else:
-        bought["active"] = np.empty(0, np.int64), np.empty(0, np.uint8)
-
-    for name, annotator in annotators.items():
-        label_set = label_copies(LabelSet.from_bought(*bought[name]), originals)
-        label_sets.save(name, label_set)
-        if len(label_set):
-            print(f"{name}: {int(label_set.bought.sum()):,} labels bought in {len(annotator.log)} rounds")
     known = np.flatnonzero(true_labels != UNKNOWN)
-    label_sets.save("all", LabelSet.from_bought(known, true_labels[known]))
+    nearest = _nearest(known)
+    if len(nearest) < settings.clusters:
+        print(f"representatives: {settings.clusters - len(nearest):,} clusters have no image with a label")
+    bought["representatives"] = nearest, annotators["representatives"](nearest)
+    bought["active"] = NOTHING
+    if settings.label_sets.wants("active"):
+        margin = partial(questions.active(settings, len(inputs.class_names())), exclude=unknown)
+        query = questions.begin_with(first, margin)
+        rounds = questions.sizes(settings)
+        bought["active"] = simulate(query, features, annotators["active"], settings.clusters, rounds=rounds)
+
+    _save(bought | {"all": (known, true_labels[known])}, originals)
+    for name, annotator in annotators.items():
+        if annotator.log:
+            print(f"{name}: {len(bought[name][0]):,} labels bought in {len(annotator.log)} rounds")
+    label_sets.save("audit", LabelSet.from_bought([], []))
+    files.save_array(label_sets.AUDIT_ROWS, NOTHING[0])
     files.save_table(
-        "data/labels/purchases.csv",
+        PURCHASES,
         [
             {"label_set": name, "round": number, "row": row, "label": label}
             for name, annotator in annotators.items()
             for number, (rows, labels) in enumerate(annotator.log)
             for row, label in zip(rows, labels, strict=True)
         ],
+        PURCHASE,
     )
 
 
-def _begin_with(first: NDArray[np.int64], query: QueryStrategy) -> QueryStrategy:
-    """Ask about given images in the first round, where there are any, and go on with a query strategy."""
-
-    def asked(features: Floats, rows: ArrayLike, labels: ArrayLike, n: int) -> NDArray[np.int64]:
-        return first if len(first) and not len(np.asarray(rows)) else query(features, rows, labels, n)
-
-    return asked
+# ---- people
 
 
-def _representatives(true_labels: NDArray[np.uint8], clusters: int) -> NDArray[np.int64]:
-    """Find each cluster's nearest member whose label somebody knows; a cluster without one is left out, and said."""
+def _from_people(settings: params.Params, originals: NDArray[np.int64]) -> None:
+    answered, problems = people.answered()
+    for problem in verdicts.report(problems):
+        print(problem)
+    labelled, audit = verdicts.for_training(answered, originals), verdicts.for_audit(answered)
+    bought = dict.fromkeys(params.BOUGHT, NOTHING) | {"all": NOTHING, "active": (labelled.rows, labelled.labels)}
+    if settings.label_sets.wants("representatives"):
+        places = np.searchsorted(labelled.rows, rows := _nearest(labelled.rows))
+        bought["representatives"] = rows, labelled.labels[places]
+    _save(bought, originals)
+    label_sets.save("audit", LabelSet.from_bought(audit.rows, audit.labels))
+    files.save_array(label_sets.AUDIT_ROWS, audit.rows)
+    files.save_table(
+        PURCHASES,
+        [
+            {"label_set": "active", "round": number, "row": row, "label": label}
+            for row, label, number in zip(*labelled, strict=True)
+        ],
+        PURCHASE,
+    )
+    paid = int((labelled.rounds > 0).sum())
+    spent = "the budget is spent" if paid >= settings.clusters else "`make label` goes on"
+    free = len(labelled.rows) - paid
+    print(f"active: {paid:,} of {settings.clusters:,} labels from people, {spent}" + (f"; {free:,} free" * (free > 0)))
+    undecided = sum(one.tie for one in answered.values()), sum(one.skipped for one in answered.values())
+    print("{:,} pictures are tied, {:,} skipped".format(*undecided))
+
+
+# ---- both
+
+
+def _save(bought: dict[str, Bought], originals: NDArray[np.int64]) -> None:
+    """Write the label sets; copies of bought images have their labels, in all but the one that has every label."""
+    for name, labelled in bought.items():
+        label_set = LabelSet.from_bought(*labelled)
+        label_sets.save(name, label_set if name == "all" else label_copies(label_set, originals))
+
+
+def _nearest(candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find, for each cluster that has any of these rows, the one nearest its centroid."""
+    if not len(candidates):
+        return candidates
     assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
-    known = np.flatnonzero(true_labels != UNKNOWN)
-    there, place = np.unique(assignments[known], return_inverse=True)
-    if len(there) < clusters:
-        print(f"representatives: {clusters - len(there):,} clusters have no image with a label")
-    return known[nearest_members(place.astype(np.int32), distances[known], len(there))]
+    there, place = np.unique(assignments[candidates], return_inverse=True)
+    return candidates[nearest_members(place.astype(np.int32), distances[candidates], len(there))]
 
 
 if __name__ == "__main__":

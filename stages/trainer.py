@@ -136,8 +136,10 @@ def _predictions(trained: Trained, label_set: LabelSet) -> dict[str, NDArray[Any
         seen = everywhere[rows]
     else:
         seen = trained.probabilities("train", rows) if len(rows) else nothing
+    audit = np.array(files.load_array(label_sets.AUDIT_ROWS))
     predicted: dict[str, NDArray[Any]] = {
         "classes": classes,
+        "audit": (trained.probabilities("train", audit) if len(audit) else nothing).astype(np.float32),
         "probabilities": (trained.probabilities("test", None) if test else nothing).astype(np.float32),
         "rows": rows,
         "labels": classes[seen.argmax(axis=1)],

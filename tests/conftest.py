@@ -135,12 +135,21 @@ def new_repository(images: Path) -> Callable[[Path], Repository]:
 
     def make(folder: Path) -> Repository:
         no_bytecode = shutil.ignore_patterns("__pycache__")
-        for name in ("stages", "fewlabels", "experiments"):
+        for name in ("stages", "fewlabels", "experiments", "labelling"):
             shutil.copytree(PROJECT / name, folder / name, ignore=no_bytecode)
         shutil.copytree(PROJECT / ".dvc/plots", folder / ".dvc/plots")
         (folder / "images").mkdir()
         shutil.copy(PROJECT / "images/README.md", folder / "images/README.md")
-        for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        for name in (
+            "dvc.yaml",
+            "params.yaml",
+            "answers.csv",
+            ".gitattributes",
+            ".gitignore",
+            ".dvcignore",
+            ".dvc/config",
+            ".dvc/.gitignore",
+        ):
             shutil.copy(PROJECT / name, folder / name)
         student = folder / "fewlabels/networks/student.py"
         code = student.read_text(encoding="utf-8")

@@ -162,6 +162,7 @@ def test_the_stages_of_the_mission_keep_their_names_and_order() -> None:
     [
         ("data/raw", {"flatten"}),
         ("data/flat/train_labels.npy", {"first-round", "select-representatives", "evaluate"}),
+        ("data/labels/audit.npz", {"evaluate", "auto-label"}),
     ],
 )
 def test_training_labels_are_read_only_where_they_are_bought_and_judged(labels: str, readers: set[str]) -> None:
@@ -209,10 +210,11 @@ def test_what_no_stage_depends_on_has_no_say_in_a_result() -> None:
 
 def test_every_label_set_is_written_by_the_stage_that_the_registry_names() -> None:
     written = {path: name for name in STAGES for path in outputs(name) if path.startswith("data/labels/")}
-    del written["data/labels/purchases.csv"], written["data/labels/first_round.npz"]
+    for other in ("purchases.csv", "first_round.npz", "audit.npz", "audit_rows.npy"):
+        del written[f"data/labels/{other}"]
     assert written == {f"data/labels/{name}.npz": entry.stage for name, entry in LABEL_SETS.items()}
     judged = [dep for dep in STAGES["evaluate"]["deps"] if dep.startswith("data/labels/")]
-    assert judged == [f"data/labels/{name}.npz" for name in LABEL_SETS]
+    assert judged == [f"data/labels/{name}.npz" for name in (*LABEL_SETS, "audit")]
 
 
 def test_every_classifier_is_written_by_the_stage_that_the_registry_names() -> None:

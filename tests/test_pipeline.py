@@ -176,6 +176,7 @@ def test_every_file_is_described_with_its_dtype_and_shape(finished: Repository) 
         "(m, f)": (100, 288),
         "(0, 0) or (n or m, d)": (0, 0),
         "(n, 5)": (300, 5),
+        "(a,)": (0,),
     }
     text = (PROJECT / "data/README.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]

@@ -40,6 +40,7 @@ def pile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.save_array("data/features/originals.npy", np.array([0, 1, 1, 3, 4, 3]))
     bought = np.array([True, True, False])
     label_sets.save("active", LabelSet(np.array([0, 1, 2]), np.array([2, 1, 1], np.uint8), bought))
+    label_sets.save("audit", LabelSet.from_bought([], []))
     left_out = np.array([[1, 0, 0], [0.1, 0.8, 0.1]], np.float32)
     predictions.save("ridge", "active", predicted() | {
         "left_out_rows": np.array([0, 1]), "left_out_labels": np.array([2, 1], np.uint8), "left_out": left_out
@@ -79,6 +80,13 @@ def test_every_picture_has_one_row_that_says_where_its_label_is_from(
         "data/suspects.csv: 1 of 2 bought labels look wrong",
     ]
     assert Path("data/contact_sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_people_said_of_audited_pictures_is_in_the_pile(pile: None) -> None:
+    label_sets.save("audit", LabelSet.from_bought([4], [0]))
+    auto_label.main()
+    rows = {row["file"]: (row["label"], row["confidence"], row["source"]) for row in table("data/pile.csv")}
+    assert rows["e%.png"] == ("cat", "1.0000", "audit")
 
 
 def test_a_copy_of_a_picture_that_the_model_labels_has_its_label(pile: None) -> None:

@@ -104,6 +104,8 @@ def test_every_score_is_the_known_one(evaluated: Path) -> None:
         "classes": CLASSES,
         "train_images": 6,
         "test_images": 4,
+        "oracle": "labels",
+        "audit_images": 0,
         "features": CHOSEN,
     }
     assert details["kmeans"] == {"inertia": 2.5, "iterations": 3, "distinct_nearest": 2, "purity": 4 / 6}

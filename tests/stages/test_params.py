@@ -255,6 +255,36 @@ def test_an_ensemble_needs_what_it_is_made_of(classifier: str, needed: str) -> N
     assert refusal() == f"params.yaml: label_sets: ensemble on propagated_soft needs {needed}"
 
 
+PEOPLE = {f"label_sets.{name}": [] for name in CLASSIFIERS} | {"oracle": "people", "label_sets.ridge": ["active"]}
+
+
+@pytest.mark.parametrize(
+    ("classifier", "label_set", "why"),
+    [
+        ("lr", "all", "needs the label of every image"),
+        ("nn", "all", "needs the label of every image"),
+        ("lr_distances", "all", "needs the label of every image"),
+        ("ridge", "random", "needs a budget of its own"),
+        *[
+            ("lr", name, "needs a first round of 2000 labels, and cluster_margin.first_round is 50")
+            for name in ("representatives", "propagated", "partially_propagated")
+        ],
+    ],
+)
+def test_label_sets_that_people_do_not_give_are_refused_by_name(classifier: str, label_set: str, why: str) -> None:
+    write(PEOPLE | {f"label_sets.{classifier}": [label_set]})
+    assert refusal() == f"params.yaml: label_sets.{classifier}: {label_set!r} {why}: not with oracle people"
+    write(PEOPLE | {f"label_sets.{classifier}": [label_set], "oracle": "labels"})
+    params.load()
+
+
+def test_people_give_what_is_chosen_in_rounds_and_what_the_first_round_allows() -> None:
+    write(PEOPLE | {"label_sets.lr": ["active", "propagated_soft"], "label_sets.lr_distances": ["active"]})
+    params.load()
+    write(PEOPLE | {"label_sets.lr": ["representatives", "propagated"], "cluster_margin.first_round": 2000})
+    params.load()
+
+
 def test_there_must_be_something_to_train() -> None:
     write({f"label_sets.{name}": [] for name in CLASSIFIERS})
     assert refusal() == "params.yaml: label_sets: no classifier has a label set to be trained on"

@@ -30,6 +30,7 @@ def bought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabelSet:
     files.save_json("data/flat/classes.json", ["a", "b", "c", "d", "e", "f"])
     label_set = LabelSet.from_bought([3, 1], [5, 2])
     label_sets.save("random", label_set)
+    files.save_array(label_sets.AUDIT_ROWS, np.array([0, 4]))
     return label_set
 
 
@@ -55,11 +56,13 @@ def test_a_model_comes_with_its_predictions_and_its_cost(bought: LabelSet) -> No
     predicted = predictions.load("lr", "random")
     assert predicted["classes"].tolist() == [2, 5]
     assert predicted["probabilities"].tolist() == [[0.5, 0.5]] * 3
+    assert predicted["audit"].tolist() == [[0.5, 0.5]] * 2
     assert predicted["rows"].tolist() == [0, 2, 4]
     assert predicted["labels"].tolist() == [2, 2, 2]
     assert predicted["confidence"].tolist() == [0.5, 0.5, 0.5]
     assert {name: values.dtype for name, values in predicted.items()} == {
         "classes": np.uint8,
+        "audit": np.float32,
         "probabilities": np.float32,
         "rows": np.int64,
         "labels": np.uint8,
