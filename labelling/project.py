@@ -1,0 +1,131 @@
+"""What labelling starts from: the pile as the pipeline has read it, and what params.yaml says of the questions."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.arrays import Floats
+from fewlabels.choosing.questions import draw_order
+from fewlabels.choosing.rounds import QueryStrategy
+from labelling import verdicts
+from labelling.answers import Answer
+from labelling.verdicts import Verdict
+from stages import files, first_round, inputs, params, questions, ridge, sources
+
+CLUSTERS = Path("data/clusters")
+NEEDED = ("flat/names.txt", "flat/classes.json", "features/train.npy", "features/chosen.json", "clusters/distances.npy")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The pile, and how pictures are chosen from it.
+
+    Attributes
+    ----------
+    settings : Params
+    names, classes : list of str
+    features : ndarray of float32, shape (n, d)
+    originals : ndarray of int64, shape (n,)
+        For each picture the first one that equals it: only these are asked about.
+    undecided : bool
+        Whether the features wait for the first round (`features: auto`).
+    """
+
+    settings: params.Params
+    names: list[str]
+    classes: list[str]
+    features: Floats
+    originals: NDArray[np.int64]
+    undecided: bool
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each name."""
+        return verdicts.rows_by_name(self.names)
+
+    @cached_property
+    def audit_order(self) -> list[int]:
+        """The rows of distinct pictures, in the order in which the audit draws them."""
+        order = draw_order(self.names, self.settings.seed)
+        return [int(row) for row in order if self.originals[row] == row]
+
+    def sizes(self) -> list[int]:
+        """Compute how many labels each round asks for."""
+        return questions.sizes(self.settings)
+
+    def query(self, exclude: NDArray[np.int64]) -> QueryStrategy:
+        """Give the query strategy: cluster-margin sampling, and what the first round is where params.yaml says so."""
+        margin = questions.active(self.settings, len(self.classes))
+        if self.settings.features == "auto":
+            return questions.begin_with(first_round.drawn(self.settings, self.originals, exclude), margin)
+        if self.settings.cluster_margin.first_round >= self.settings.clusters:
+            assignments, distances = (files.load_array(CLUSTERS / f"{one}.npy") for one in ("assignments", "distances"))
+            return partial(one_for_each_cluster, assignments=assignments, distances=distances)
+        return margin
+
+    def classifier(self) -> Any:
+        """Build the classifier that chooses, not trained yet."""
+        return ridge.untrained(self.settings, len(self.classes))
+
+    def verdicts(self, given: list[Answer]) -> tuple[dict[int, Verdict], list[str]]:
+        """Find out what answers amount to, and which of them do not count."""
+        return verdicts.resolve(given, self.row_of, self.classes)
+
+    def picture(self, row: int) -> Path | NDArray[np.uint8]:
+        """Find the file of a picture; or take its pixels, height by width, where it has none."""
+        if self.settings.data.source == "images":
+            return sources.folder(str(self.settings.data.folder)) / self.names[row]
+        pixels: NDArray[np.uint8] = inputs.images("train")[row].reshape(self.settings.data.image_shape)
+        return pixels
+
+
+def load(settings: params.Params | None = None) -> Project:
+    """Read it from the files of the pipeline.
+
+    Parameters
+    ----------
+    settings : Params, optional
+        Those of params.yaml if not given.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if params.yaml does not ask for people, or the pipeline has not got so far.
+    """
+    settings = settings or params.load()
+    if settings.oracle != "people":
+        raise SystemExit("params.yaml: oracle: set it to people, whose answers are wanted")
+    for name in NEEDED:
+        if not (Path("data") / name).is_file():
+            raise SystemExit(f"data/{name} is not there yet: `dvc repro kmeans` makes it, and `make label` does both")
+    chosen = files.load_json(inputs.FEATURES / "chosen.json")
+    return Project(
+        settings,
+        inputs.names(),
+        inputs.class_names_for_people(),
+        np.asarray(inputs.features("train")),
+        np.array(files.load_array(inputs.FEATURES / "originals.npy")),
+        settings.features == "auto" and not chosen["left_out_log_loss"],
+    )
+
+
+def one_for_each_cluster(
+    features: Floats,
+    rows: NDArray[np.int64],
+    labels: NDArray[np.uint8],
+    n: int,
+    *,
+    exclude: NDArray[np.int64],
+    assignments: NDArray[np.int32],
+    distances: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Choose the pictures nearest the centroids of the clusters that have no label yet; one of each, n at most."""
+    free = np.setdiff1d(np.arange(len(features)), exclude)
+    free = free[~np.isin(assignments[free], assignments[rows])]
+    order = free[np.lexsort((distances[free], assignments[free]))]
+    _, first = np.unique(assignments[order], return_index=True)
+    return np.sort(order[first][:n])

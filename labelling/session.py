@@ -1,0 +1,444 @@
+"""A labelling session of one person: what to ask next, what was answered, how far it is, and what it has brought.
+
+All of it follows from the answers file, which is read again whenever somebody has written to it. So whoever stops goes
+on where they were, several people can answer at once, and a killed process loses nothing that it has confirmed.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewlabels.choosing.questions import next_questions, round_of
+from fewlabels.learning_curve import expected_gain
+from fewlabels.scores import accuracy_interval
+from fewlabels.suspects import suspects
+from labelling import answers, verdicts
+from labelling.answers import AUDIT, REVIEW, ROUND, TIE, Answer
+from labelling.project import Project
+from labelling.verdicts import SKIPPED, Labelled, Verdict
+
+AHEAD = 6
+"""Questions that are handed out at once, so that their pictures are there before they are asked."""
+GRID = 40
+"""Pictures of a grid at most."""
+MORE = 100
+"""Labels whose gain is estimated."""
+PAUSE = 120
+"""Seconds between two answers that are no pace but a break."""
+PACE = 30
+"""Answers that the pace is measured on."""
+HISTORY = 50
+"""Answers that can be gone back to."""
+
+Rows = NDArray[np.int64]
+
+
+class Session:
+    """What one person is asked, and what they answer.
+
+    Parameters
+    ----------
+    project : Project
+    who : str
+        The name that their answers have.
+    path : Path, default=answers.PATH
+    """
+
+    def __init__(self, project: Project, who: str, path: Path = answers.PATH) -> None:
+        self.project, self.who, self.path = project, who, path
+        self.problems: list[str] = []
+        self._lock = threading.RLock()
+        self._worker = ThreadPoolExecutor(1, "next round")
+        self._read: tuple[int, int] | None = None
+        self._answers: list[Answer] = []
+        self._verdicts: dict[int, Verdict] = {}
+        self._round: tuple[Any, Future[Any]] | None = None
+        self._handed: tuple[Any, list[int]] = (None, [])
+        self._models: dict[str, tuple[Any, Any]] = {}
+        self._again: list[int] = []
+        self._refresh()
+
+    # ---- what a page shows
+
+    def state(self) -> dict[str, Any]:
+        """Tell everything that a page shows: the questions, how far it is, and what the labels have brought."""
+        with self._lock:
+            self._refresh()
+            training, audit = self._training(), verdicts.for_audit(self._verdicts)
+            bought = int((training.rounds > 0).sum())
+            number, end = round_of(bought, self.project.sizes())
+            start = end - self.project.sizes()[min(number, len(self.project.sizes())) - 1]
+            questions, busy, stage = self._questions(training, len(audit.rows))
+            pace = self._pace()
+            left = self.project.settings.clusters - bought + max(0, self.project.settings.audit - len(audit.rows))
+            return {
+                "who": self.who,
+                "stage": stage,
+                "busy": busy,
+                "message": self._message(stage),
+                "questions": questions[:AHEAD],
+                "left": len(questions),
+                "round": {"number": number, "done": bought - start, "size": end - start},
+                "budget": {"done": bought, "size": self.project.settings.clusters, "free": len(training.rows) - bought},
+                "audit": {"done": len(audit.rows), "size": self.project.settings.audit},
+                "pace": pace,
+                "minutes": None if pace is None else left / pace,
+                "history": self._history(),
+                "undo": bool(self._live_answers()),
+                "problems": verdicts.report(self.problems),
+            }
+
+    def settled(self) -> dict[str, Any]:
+        """Wait until the questions of now are chosen, and give the state."""
+        while (state := self.state())["busy"]:
+            with self._lock:
+                under_way = self._round
+            if under_way:
+                wait([under_way[1]])
+        return state
+
+    def questions(self) -> list[dict[str, Any]]:
+        """List all questions of now."""
+        with self._lock:
+            self._refresh()
+            return self._all_questions()
+
+    def predicted(self, rows: Sequence[int]) -> dict[int, tuple[int, float]]:
+        """Give the likeliest class of some pictures and its probability; of none, before there is a model."""
+        with self._lock:
+            self._refresh()
+            model = self._model()
+        if model is None:
+            return {}
+        probabilities = model.predict_proba(self.project.features[list(rows)])
+        likeliest, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
+        return dict(zip(rows, zip(likeliest, sure, strict=True), strict=True))
+
+    def estimate(self) -> dict[str, Any]:
+        """Estimate the accuracy after each round on the audited pictures, and what further labels may bring."""
+        with self._lock:
+            self._refresh()
+            training, audit = self._training(), verdicts.for_audit(self._verdicts)
+            number, _ = round_of(int((training.rounds > 0).sum()), self.project.sizes())
+        over = training.rounds < number
+        known = Labelled(training.rows[over], training.labels[over], training.rounds[over])
+        found: dict[str, Any] = self._kept("estimate", _digest(*known, *audit), lambda: self._estimate(known, audit))
+        return found
+
+    def grid(self) -> dict[str, Any]:
+        """Group questions of this round that the model takes for one class.
+
+        A wrong one costs two keys, to mark it and to answer it, and a group one more: it saves keys where the pictures
+        are of its class more likely than not. The group is the one that is expected to save most.
+        """
+        with self._lock:
+            state, model = self.state(), self._model()
+            rows = [one["row"] for one in self._all_questions() if one["row"] not in self._again]
+            if state["stage"] != ROUND or model is None or not rows:
+                return {"label": None, "rows": [], "saves": False}
+            groups: dict[int, list[tuple[float, int]]] = {}
+            for row, (label, sure) in self.predicted(rows).items():
+                groups.setdefault(label, []).append((sure, row))
+            saved = {label: sum(2 * sure - 1 for sure, _ in group) - 1 for label, group in groups.items()}
+            label = max(saved, key=lambda one: (saved[one], len(groups[one])))
+            rows = [row for _, row in sorted(groups[label], reverse=True)[:GRID]]
+            return {"label": label, "rows": rows, "saves": saved[label] > 0}
+
+    def review(self) -> list[dict[str, Any]]:
+        """List what is worth a second look: suspects first, then what people disagree about, then what was skipped."""
+        with self._lock:
+            self._refresh()
+            training, model = self._training(), self._model(now=True)
+            found: list[dict[str, Any]] = []
+            if model is not None:
+                left_out = model.leave_one_out_proba()
+                for place in suspects(training.labels, left_out):
+                    row, likeliest = int(training.rows[place]), int(left_out[place].argmax())
+                    if not self._verdicts[row].reviewed:
+                        found.append(self._reviewed(row, "suspect") | {"predicted": likeliest})
+            listed = {one["row"] for one in found}
+            for kind in ("disputed", "skipped"):
+                rows = [row for row, one in self._verdicts.items() if getattr(one, kind) and row not in listed]
+                found += [self._reviewed(row, kind) for row in rows]
+            return found
+
+    def likely(self, row: int) -> int | None:
+        """Tell the class that the model takes a picture for; None of an audited one, which it must not influence."""
+        with self._lock:
+            verdict = self._verdicts.get(row)
+            model = self._model()
+            if model is None or self.state()["stage"] == AUDIT or (verdict and verdict.audit):
+                return None
+            return self.predicted([row])[row][0]
+
+    # ---- what a person does
+
+    def answer(self, rows: Sequence[int], label: int, review: bool = False) -> None:
+        """Write an answer for some pictures; when this returns, it is on the disk. What was said already is not again.
+
+        Parameters
+        ----------
+        rows : sequence of int
+        label : int
+            A class, or SKIPPED.
+        review : bool, default=False
+            Whether it confirms or corrects what was said before.
+
+        Raises
+        ------
+        ValueError
+            If a row or the label is none.
+        """
+        with self._lock:
+            self._refresh()
+            if not -1 <= label < len(self.project.classes):
+                raise ValueError(f"label: {label} is no class")
+            asked = {one["row"]: one for one in self._all_questions()}
+            lines = []
+            for row in dict.fromkeys(rows):
+                if not 0 <= row < len(self.project.names):
+                    raise ValueError(f"row: {row} is none of the {len(self.project.names)} pictures")
+                why, number = self._reason(row, asked.get(row), review)
+                said = self._verdicts[row].says.get(self.who) if row in self._verdicts else None
+                if said is None or said.label != label or (review and said.why != REVIEW and why == REVIEW):
+                    action = "skip" if label == SKIPPED else "label"
+                    name = "" if label == SKIPPED else self.project.classes[label]
+                    lines.append(Answer(self.project.names[row], name, action, self.who, answers.now(), number, why))
+            self._write(lines)
+            self._again = [row for row in self._again if row not in rows]
+
+    def set_aside(self, rows: Sequence[int]) -> None:
+        """Keep pictures out of the grid that were marked as wrong there: they are asked one by one."""
+        with self._lock:
+            self._again += [row for row in rows if row not in self._again]
+
+    def undo(self) -> int | None:
+        """Take back the latest answer of this person.
+
+        Returns
+        -------
+        int or None
+            The row, which is asked about again; None if there is nothing to take back.
+        """
+        with self._lock:
+            self._refresh()
+            live = self._live_answers()
+            if not live:
+                return None
+            last = live[-1]
+            self._write([Answer(last.file, "", "undo", self.who, answers.now(), last.round, last.why)])
+            return self.project.row_of[last.file]
+
+    # ---- the answers
+
+    def _refresh(self) -> None:
+        """Read the answers if somebody has written since."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            answers.append([], self.path)
+            found = self.path.stat()
+        version = (found.st_size, found.st_mtime_ns)
+        if version == self._read:
+            return
+        self._answers, unread = answers.read(self.path)
+        self._verdicts, unknown = self.project.verdicts(self._answers)
+        self.problems = [*unread, *unknown]
+        self._read = version
+
+    def _write(self, lines: Sequence[Answer]) -> None:
+        if lines:
+            answers.append(lines, self.path)
+            self._refresh()
+
+    def _live_answers(self) -> list[Answer]:
+        """List this person's answers that no undo has taken back, in their order."""
+        live: list[Answer] = []
+        for one in self._answers:
+            if one.who != self.who or one.file not in self.project.row_of or one.why == answers.IMPORT:
+                continue
+            if one.action != "undo":
+                live.append(one)
+                continue
+            for place in range(len(live) - 1, -1, -1):
+                if live[place].file == one.file:
+                    del live[place]
+                    break
+        return live
+
+    def _reason(self, row: int, question: dict[str, Any] | None, review: bool) -> tuple[str, int]:
+        """Find out why a picture is answered, and in which round: what was said once stays in its round."""
+        verdict = self._verdicts.get(row)
+        if verdict and verdict.audit:
+            return AUDIT, 0
+        if verdict and verdict.says and (review or self.who in verdict.says):
+            return REVIEW, verdict.round
+        if question:
+            return question["why"], question["round"]
+        bought = int((self._training().rounds > 0).sum())
+        return ROUND, min(round_of(bought, self.project.sizes())[0], len(self.project.sizes()))
+
+    def _history(self) -> list[dict[str, Any]]:
+        """List the pictures that this person answered, the latest last, each with their answer."""
+        latest: dict[int, dict[str, Any]] = {}
+        for one in self._live_answers()[-HISTORY:]:
+            row = self.project.row_of[one.file]
+            latest.pop(row, None)
+            label = self.project.classes.index(one.label) if one.label in self.project.classes else SKIPPED
+            latest[row] = {"row": row, "file": one.file, "label": label}
+        return list(latest.values())
+
+    def _pace(self) -> float | None:
+        """Compute this person's answers in a minute, by the median of the latest; breaks do not count."""
+        times = [datetime.fromisoformat(one.when) for one in self._live_answers()[-PACE:]]
+        steps = [(end - start).total_seconds() for start, end in pairwise(times)]
+        steps = [step for step in steps if 0 < step < PAUSE]
+        return 60 / max(median(steps), 0.05) if len(steps) >= 5 else None
+
+    # ---- the questions
+
+    def _training(self) -> Labelled:
+        return verdicts.for_training(self._verdicts, self.project.originals)
+
+    def _questions(self, training: Labelled, audited: int) -> tuple[list[dict[str, Any]], bool, str]:
+        """Find all questions of now, whether they are still being chosen, and what kind they are."""
+        ties = [row for row, one in self._verdicts.items() if one.tie and self.who not in one.says]
+        if ties:
+            return [self._question(row, TIE, self._verdicts[row].round) for row in ties], False, TIE
+        if audited < self.project.settings.audit:
+            rows = self._audit_rows(audited)
+            if rows:
+                return [self._question(row, AUDIT, 0) for row in rows], False, AUDIT
+        if self.project.undecided and self.project.settings.cluster_margin.first_round <= (training.rounds == 1).sum():
+            return [], False, "features"
+        bought = int((training.rounds > 0).sum())
+        if bought >= self.project.settings.clusters:
+            return [], False, "spent"
+        number, rows, busy = self._round_rows(training, bought)
+        if not busy and not len(rows):
+            return [], False, "empty"
+        return [self._question(row, ROUND, number) for row in rows], busy, ROUND
+
+    def _all_questions(self) -> list[dict[str, Any]]:
+        audited = len(verdicts.for_audit(self._verdicts).rows)
+        return self._questions(self._training(), audited)[0]
+
+    def _question(self, row: int, why: str, number: int) -> dict[str, Any]:
+        return {"row": int(row), "file": self.project.names[row], "why": why, "round": number}
+
+    def _audit_rows(self, audited: int) -> list[int]:
+        wanted = self.project.settings.audit - audited
+        fresh = (row for row in self.project.audit_order if row not in self._verdicts or not self._verdicts[row].says)
+        return list(islice(fresh, wanted))
+
+    def _round_rows(self, training: Labelled, bought: int) -> tuple[int, list[int], bool]:
+        """Find what is left of the round; the choice itself is made beside, and takes seconds."""
+        number, end = round_of(bought, self.project.sizes())
+        before = training.rounds < number
+        undecided = [(row, one.round) for row, one in self._verdicts.items() if one.skipped or one.tie]
+        skipped = np.array([row for row, _ in undecided], np.int64)
+        skipped_rounds = np.array([round_ for _, round_ in undecided], np.int64)
+        answered = {*training.rows.tolist(), *skipped.tolist()}
+        base = (number, _digest(training.rows[before], training.labels[before]), self.project.settings.clusters)
+        key, handed = self._handed
+        left = [row for row in handed if row not in answered] if key == base else []
+        if left:
+            return number, left[: end - bought], False
+        done = self._round[1] if self._round and self._round[0] == (base, len(answered)) else None
+        if done is None:
+            exclude = self._excluded()
+            query = self.project.query(exclude)
+            done = self._worker.submit(
+                next_questions,
+                query,
+                self.project.features,
+                *training,
+                sizes=self.project.sizes(),
+                exclude=exclude,
+                skipped=skipped,
+                skipped_rounds=skipped_rounds,
+            )
+            self._round = ((base, len(answered)), done)
+        if not done.done():
+            return number, [], True
+        _, chosen = done.result()
+        fresh = [int(row) for row in chosen]
+        # People who answer at the same time begin at different places.
+        shift = crc32(self.who.encode()) % max(1, len(fresh))
+        self._handed = (base, fresh[shift:] + fresh[:shift])
+        return number, list(self._handed[1]), False
+
+    def _excluded(self) -> Rows:
+        """Find the rows that no round may ask about: audited pictures and their copies."""
+        audited = np.array([row for row, one in self._verdicts.items() if one.audit], np.int64)
+        originals = self.project.originals
+        return np.flatnonzero(np.isin(originals, originals[audited]))
+
+    def _message(self, stage: str) -> str:
+        first = self.project.settings.cluster_margin.first_round
+        return {
+            "spent": f"The budget of {self.project.settings.clusters:,} labels is spent. Now run: dvc repro",
+            "empty": "No picture is left to ask about. Now run: dvc repro",
+            "features": f"These {first:,} labels decide about the features. Now run: dvc repro, then label again",
+        }.get(stage, "")
+
+    # ---- the model
+
+    def _model(self, now: bool = False) -> Any:
+        """Train the classifier on the labels of earlier rounds, or on all of now; None if they are of one class."""
+        training = self._training()
+        number, _ = round_of(int((training.rounds > 0).sum()), self.project.sizes())
+        used = np.ones(len(training.rows), bool) if now else training.rounds < number
+        rows, labels = training.rows[used], training.labels[used]
+        return self._kept(f"model {now}", _digest(rows, labels), lambda: self._trained(rows, labels))
+
+    def _trained(self, rows: Rows, labels: NDArray[np.uint8]) -> Any:
+        if len(np.unique(labels)) < 2:
+            return None
+        return self.project.classifier().fit(self.project.features[rows], labels)
+
+    def _estimate(self, training: Labelled, audit: Labelled) -> dict[str, Any]:
+        points = []
+        for number in sorted({0, *training.rounds.tolist()}):
+            used = training.rounds <= number
+            model = self._trained(training.rows[used], training.labels[used])
+            if model is None or not len(audit.rows):
+                continue
+            right = int((model.predict(self.project.features[audit.rows]) == audit.labels).sum())
+            low, high = accuracy_interval(right, len(audit.rows))
+            points.append(
+                {
+                    "round": number,
+                    "labels": int(used.sum()),
+                    "accuracy": right / len(audit.rows),
+                    "low": low,
+                    "high": high,
+                    "wrong": len(audit.rows) - right,
+                }
+            )
+        gain = expected_gain([one["labels"] for one in points], [one["wrong"] for one in points], len(audit.rows), MORE)
+        return {"points": points, "gain": gain, "more": MORE, "judged": len(audit.rows)}
+
+    def _reviewed(self, row: int, kind: str) -> dict[str, Any]:
+        verdict = self._verdicts[row]
+        says = [{"who": who, "label": say.label} for who, say in sorted(verdict.says.items())]
+        return {"row": row, "file": self.project.names[row], "kind": kind, "label": verdict.label, "says": says}
+
+    def _kept(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
+        """Compute something once for each state of the answers."""
+        if self._models.get(name, (None, None))[0] != key:
+            self._models[name] = (key, make())
+        return self._models[name][1]
+
+
+def _digest(*arrays: NDArray[Any]) -> int:
+    return hash(tuple(one.tobytes() for one in arrays))
