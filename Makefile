@@ -5,17 +5,22 @@ VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: help repro compare sweep report test fast mutants bench peers lint lock clean
+.PHONY: help repro label compare sweep report test fast test-label-studio mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 repro: $(ENVIRONMENT)  ## Run the pipeline: whatever is not in the cache yet
 	python -m experiments.repository
 	python -m stages.check
 	dvc repro
 	python -m experiments.table
+
+label: $(ENVIRONMENT)  ## With oracle: people, label pictures in the browser; WHO=ana
+	python -m stages.check
+	dvc repro kmeans
+	fewlabels label $(if $(WHO),--who "$(WHO)")
 
 compare: $(ENVIRONMENT)  ## Print the workspace, the last commit and all experiments as one table
 	python -m experiments.compare
@@ -27,10 +32,15 @@ report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metr
 	python -m experiments.report
 
 test: lint  ## Run ruff, mypy and the tests
-	pytest
+	pytest -m "not label_studio"
 
 fast: lint  ## Run ruff, mypy and the tests that do not run DVC
-	pytest -m "not slow"
+	pytest -m "not slow and not label_studio"
+
+test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio, installed into .venv-label-studio; some minutes
+	test -x .venv-label-studio/bin/label-studio || \
+		{ $(PYTHON) -m venv .venv-label-studio && .venv-label-studio/bin/pip install --quiet label-studio==1.23.2; }
+	pytest -m label_studio tests/labelling/test_label_studio_server.py
 
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
@@ -43,6 +53,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 6
 	python -m benchmarks.digits
 	$(if $(QUICK),,python -m benchmarks.reading)
 	$(if $(QUICK),,python -m benchmarks.own_images)
+	$(if $(QUICK),,python -m benchmarks.person)
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
 

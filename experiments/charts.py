@@ -189,6 +189,35 @@ def budgets(curves: pd.DataFrame, wide: bool = False) -> Figure:
     return figure
 
 
+def rounds(audited: pd.DataFrame) -> Figure:
+    """Draw the accuracy on the audit against labels bought from people, a line for each model, with 95 % intervals.
+
+    Parameters
+    ----------
+    audited : DataFrame
+        As from `experiments.rounds.read`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = _figure(3.9)
+    for (model, label_set), arm in audited.groupby(["model", "label_set"], sort=False):
+        below, above = arm["accuracy"] - arm["low"], arm["high"] - arm["accuracy"]
+        axes.errorbar(
+            arm["labels"],
+            100 * arm["accuracy"],
+            yerr=[100 * below, 100 * above],
+            marker="o",
+            color=COLOURS[model],
+            label=f"{CLASSIFIERS[model].heading} on {LABEL_SETS[label_set].title}",
+        )
+    axes.set_xlabel("labels bought")
+    axes.set_ylabel("accuracy on the audit, %")
+    _legend(figure, 2)
+    return figure
+
+
 def accuracy_against_budget(by_setting: pd.DataFrame, published: pd.DataFrame, model: str, percentile: float) -> Figure:
     """Draw test accuracy against labels bought, a line for each label set, the study's figures as hollow markers.
 

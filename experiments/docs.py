@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import digits, dimensions, kmeans, models, own_images, peers, pipeline
+from benchmarks import digits, dimensions, kmeans, models, own_images, peers, person, pipeline
 from experiments import charts, report, repository, results, table
 from stages import command, files
 
@@ -83,6 +83,11 @@ def printed_tables() -> dict[str, str]:
         "which_features": own_images.print_features,
         "suspects": own_images.print_suspects,
         "sizes": own_images.print_sizes,
+        "people": person.print_people,
+        "mistakes": person.print_mistakes,
+        "grid": person.print_grid,
+        "choosing": person.print_choosing,
+        "kills": person.print_kills,
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     return shown | {"run": _printed(lambda: table.show(details))}

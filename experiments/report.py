@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments import charts, repository, results
+from experiments import charts, repository, results, rounds
 from experiments.runs import FASHION, HEAD
 from experiments.runs import last as last_run
 from stages import command, files
@@ -103,7 +103,7 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
     compared, settings = results.compared(runs, published), results.by_setting(runs)
     collapses, machine = results.collapses(runs), busiest(runs)
     costed = costs(runs, machine)
-    overview, last = curves(runs, published), last_run() or {}
+    overview, last, audited = curves(runs, published), last_run() or {}, rounds.read()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -180,6 +180,17 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
         machine=machine or "a machine that was not recorded",
         machines=machines(runs),
         others=others_table(runs),
+        rounds=rounds_table(audited),
+        rounds_charts=[
+            _chart(
+                "rounds",
+                "Accuracy on the audit against labels bought",
+                "A line for each model, with 95 % intervals. The table below has the same figures.",
+                lambda: charts.rounds(audited),
+            )
+        ]
+        if len(audited)
+        else [],
         runs=_runs_table(runs),
     )
 
@@ -388,6 +399,21 @@ def others_table(runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     table = pd.concat(others, ignore_index=True)
     return pd.concat([table["images"], _settings_table(table)], axis=1)
+
+
+def rounds_table(audited: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `experiments.rounds.read` for reading."""
+    return pd.DataFrame(
+        {
+            "labels": audited["labels"].map(_count),
+            "accuracy, %": audited["accuracy"].map(percent),
+            "95 % interval": [f"{percent(row.low)} to {percent(row.high)}" for row in audited.itertuples()],
+            "audited": audited["images"].map(_count),
+            "model": audited["model"].map(HEADINGS),
+            "label set": audited["label_set"].map(lambda name: LABEL_SETS[name].title),
+            "commit": audited["commit"],
+        }
+    )
 
 
 def costs(runs: pd.DataFrame, machine: str) -> pd.DataFrame:

@@ -24,7 +24,7 @@ COLUMNS = {
     "images": "Fashion-MNIST, or a digest of other images and their labels",
     "label_set": "which labels the model was trained on",
     "model": "the classifier, by its name in stages/registry.py",
-    "accuracy": "share of the test images that are right",
+    "accuracy": "share of the test images that are right; with oracle people, of the audited pictures",
     "macro_f1": "on the test images",
     "calibration_error": "of the probabilities, on the test images",
     "transductive_accuracy": "on training images without a bought label",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import digits, dimensions, growth, models, own_images, peers, pipeline, results
+from benchmarks import digits, dimensions, growth, models, own_images, peers, person, pipeline, results
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -169,6 +169,11 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "which_features": own_images.print_features,
     "suspects": own_images.print_suspects,
     "sizes": own_images.print_sizes,
+    "people": person.print_people,
+    "mistakes": person.print_mistakes,
+    "grid": person.print_grid,
+    "choosing": person.print_choosing,
+    "kills": person.print_kills,
 }
 
 
