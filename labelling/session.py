@@ -76,7 +76,8 @@ class Session:
             training, audit = self._training(), verdicts.for_audit(self._verdicts)
             bought = int((training.rounds > 0).sum())
             number, end = round_of(bought, self.project.sizes())
-            start = end - self.project.sizes()[min(number, len(self.project.sizes())) - 1]
+            number = min(number, len(self.project.sizes()))
+            start = end - self.project.sizes()[number - 1]
             questions, busy, stage = self._questions(training, len(audit.rows))
             pace = self._pace()
             left = self.project.settings.clusters - bought + max(0, self.project.settings.audit - len(audit.rows))
@@ -138,7 +139,8 @@ class Session:
         """Group questions of this round that the model takes for one class.
 
         A wrong one costs two keys, to mark it and to answer it, and a group one more: it saves keys where the pictures
-        are of its class more likely than not. The group is the one that is expected to save most.
+        are of its class more likely than not. The group is the one that is expected to save most; where none does, the
+        largest.
         """
         with self._lock:
             state, model = self.state(), self._model()
@@ -149,7 +151,7 @@ class Session:
             for row, (label, sure) in self.predicted(rows).items():
                 groups.setdefault(label, []).append((sure, row))
             saved = {label: sum(2 * sure - 1 for sure, _ in group) - 1 for label, group in groups.items()}
-            label = max(saved, key=lambda one: (saved[one], len(groups[one])))
+            label = max(saved, key=lambda one: (max(saved[one], 0), len(groups[one])))
             rows = [row for _, row in sorted(groups[label], reverse=True)[:GRID]]
             return {"label": label, "rows": rows, "saves": saved[label] > 0}
 
