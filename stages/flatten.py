@@ -92,7 +92,8 @@ def _from_pictures(settings: params.Params) -> None:
         pixels = Path(temporary, "pixels")
         read = _read(folder, pictures, classes, settings, pixels, rejected)
         _check(folder, read, rejected, len(pictures))
-        test = _held_out(read, settings.data.test_share, settings.seed)
+        # With people there is the audit, and no label of a picture is read.
+        test = _held_out(read, settings.data.test_share if settings.oracle == "labels" else 0, settings.seed)
         _save(pixels, read, test, int(np.prod(settings.data.image_shape)))
     files.save_json(FLAT / "classes.json", classes)
     files.save_table(REJECTED, rejected, ("file", "reason"))

@@ -1,7 +1,8 @@
 """The answers file: each line by itself, appended and never rewritten, whatever happens around it."""
 
-import multiprocessing
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,21 +117,24 @@ def test_no_file_is_refused() -> None:
         answers.read()
 
 
-def write_many(who: str) -> None:
-    for number in range(60):
-        answers.append([answer(f"{number}.png", who=who)])
+WRITER = """
+import sys
+from labelling import answers
+from labelling.answers import Answer
+
+for number in range(60):
+    answers.append([Answer(f"{number}.png", "cat", "label", sys.argv[1], answers.now(), 1, "round")])
+"""
 
 
 def test_two_writers_at_once_lose_nothing() -> None:
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=write_many, args=(who,)) for who in ("ana", "ben", "cem")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    people = ("ana", "ben", "cem")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, who], env=environment) for who in people]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     found, problems = answers.read()
     assert problems == []
-    for who in ("ana", "ben", "cem"):
+    for who in people:
         assert [one.file for one in found if one.who == who] == [f"{number}.png" for number in range(60)]
 
 

@@ -63,8 +63,7 @@ class Visitor:
     def wait(self, other_than: str = "none") -> None:
         self.page.wait_for_selector(
             f"body:not([aria-busy]) #one:not([data-row='']):not([data-row='{other_than}'])[data-row] "
-            "#picture:not(.loading)",
-            timeout=10_000,
+            "#picture:not(.loading)"
         )
 
     def row(self) -> int:

@@ -108,6 +108,17 @@ def test_the_seed_decides_what_is_held_out_and_no_share_holds_out_nothing() -> N
     assert held_out_names() == []
 
 
+def test_with_people_nothing_is_held_out_and_no_label_has_a_say() -> None:
+    pile()
+    configure(test_share=0.2)
+    settings = json.loads(Path("params.yaml").read_text(encoding="utf-8")) | {"oracle": "people"}
+    settings["label_sets"] = {"lr": [], "lr_distances": [], "nn": [], "ridge": ["active"], "ensemble": []}
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    run()
+    assert len(names()) == 30
+    assert held_out_names() == []
+
+
 def test_copies_stay_together_and_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Of 15 pictures each lies there twice; two copies lie in another class."""
     for number in range(15):
