@@ -8,9 +8,10 @@ takes no other with it.
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,9 @@ ACTIONS = ("label", "skip", "undo")
 AUDIT, ROUND, TIE, REVIEW, IMPORT = WHYS = ("audit", "round", "tie", "review", "import")
 LOCK = Path(".dvc/tmp/answers.lock")
 """Held by whoever writes: a file beside DVC's own, which git ignores."""
-MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+PATIENCE = 30
+"""Seconds to wait for another writer."""
+MARK = re.compile(r"={7}$|[<|>]{7}( |$)")
 """What git writes around the two sides of a conflict."""
 
 
@@ -33,12 +36,13 @@ class Answer:
     file : str
         The picture, as in data/flat/names.txt.
     label : str
-        The name of a class; empty for a skip and an undo.
+        The name of a class; empty for a skip. Of an undo, what it takes back.
     action : {"label", "skip", "undo"}
-        An undo takes back the latest answer of the same person for the same picture; the one before it counts again.
+        An undo takes back this person's latest answer for the picture that has its label, or was a skip; the one before
+        it counts again.
     who : str
     when : str
-        The time in UTC, as `now` gives it.
+        The time with its zone, as `now` gives it. One person's answers count in its order.
     round : int
         That the picture was asked in, from 1 on; 0 for the audit and for answers of earlier projects.
     why : {"audit", "round", "tie", "review", "import"}
@@ -57,9 +61,12 @@ class Answer:
     line: int = 0
 
 
-def now() -> str:
-    """Give the time in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(after: str = "") -> str:
+    """Give the time in UTC, to the millisecond; later than another time, should a clock be set back."""
+    time = datetime.now(UTC)
+    if after:
+        time = max(time, datetime.fromisoformat(after) + timedelta(milliseconds=1))
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read(path: Path = PATH) -> tuple[list[Answer], list[str]]:
@@ -90,8 +97,10 @@ def read(path: Path = PATH) -> tuple[list[Answer], list[str]]:
 
 def parsed(content: bytes, path: Path = PATH) -> tuple[list[Answer], list[str]]:
     """Read the answers in the content of a file; as `read`."""
+    if not content:
+        return [], []
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if not content or lines[0].rstrip(b"\r") != ",".join(HEADING).encode():
+    if lines[0].rstrip(b"\r") != ",".join(HEADING).encode():
         raise SystemExit(f"{path}: line 1: the heading is not {','.join(HEADING)}")
     whole = len(lines) - 1 if lines[-1] == b"" else len(lines)
     answers, problems = [], []
@@ -116,12 +125,12 @@ def _answer(line: bytes, number: int) -> Answer | None:
         raise ValueError("it is no UTF-8") from None
     if not text or text == ",".join(HEADING):
         return None
-    if text.startswith(MARKS):
-        raise ValueError("a mark of a merge conflict; the answers on both sides of it are kept")
     try:
         cells = next(csv.reader([text], strict=True))
     except csv.Error:
         raise ValueError("a quotation mark is missing") from None
+    if len(cells) != len(HEADING) and MARK.match(text):
+        raise ValueError("a mark of a merge conflict; the answers on both sides of it are kept")
     if len(cells) != len(HEADING):
         raise ValueError(f"{len(cells)} cells in place of {len(HEADING)}")
     file, label, action, who, when, round_, why = cells
@@ -131,14 +140,16 @@ def _answer(line: bytes, number: int) -> Answer | None:
     for name, value, known in (("action", action, ACTIONS), ("why", why, WHYS)):
         if value not in known:
             raise ValueError(f"{name} {value!r} is none of {', '.join(known)}")
-    if (action == "label") != bool(label):
+    if action != "undo" and (action == "label") != bool(label):
         raise ValueError("no label" if action == "label" else f"a label, {label!r}, with {action}")
     try:
-        datetime.fromisoformat(when)
+        zone = datetime.fromisoformat(when).tzinfo
     except ValueError:
         raise ValueError(f"when {when!r} is no time") from None
-    if not (round_.isascii() and round_.isdigit()):
-        raise ValueError(f"round {round_!r} is no number")
+    if zone is None:
+        raise ValueError(f"when {when!r} has no zone, such as Z")
+    if not re.fullmatch("[0-9]{1,6}", round_):
+        raise ValueError(f"round {round_!r} is no number of a round")
     return Answer(file, label, action, who, when, int(round_), why, number)
 
 
@@ -157,15 +168,16 @@ def append(answers: Sequence[Answer], path: Path = PATH) -> None:
 
     Raises
     ------
+    ValueError
+        If one of them could not be read again, for instance because a name has a line break; then none is written.
     OSError
-        If the disk is full, or the file may not be written.
+        If the disk is full, the file may not be written, or another writer does not end.
     """
     from filelock import FileLock  # not above: stages only read
 
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_cells(answer) for answer in answers)
+    content = "".join(map(line_of, answers)).encode()
     LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(LOCK), path.open("a+b", buffering=0) as file:
+    with FileLock(LOCK, timeout=PATIENCE), path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         start = b""
         if not size:
@@ -174,16 +186,28 @@ def append(answers: Sequence[Answer], path: Path = PATH) -> None:
             file.seek(size - 1)
             if file.read(1) != b"\n":
                 start = b"\n"
-        content = start + text.getvalue().encode()
         try:
-            written = file.write(content)
+            written = file.write(start + content)
             os.fsync(file.fileno())
-            if written != len(content):
+            if written != len(start + content):
                 raise OSError(28, "not written whole, is the disk full?", str(path))
         except OSError:
             file.truncate(size)
             raise
 
 
-def _cells(answer: Answer) -> Iterable[object]:
-    return (getattr(answer, name) for name in HEADING)
+def line_of(answer: Answer) -> str:
+    """Write an answer as a line of the file.
+
+    Raises
+    ------
+    ValueError
+        If it could not be read again.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(getattr(answer, name) for name in HEADING)
+    line = text.getvalue()
+    if "\n" in line[:-1] or "\r" in line:
+        raise ValueError(f"{answer.file!r}, {answer.label!r} or {answer.who!r} has a line break")
+    _answer(line[:-1].encode(), answer.line)
+    return line

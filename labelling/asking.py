@@ -8,7 +8,7 @@ from typing import Any
 
 from labelling import imports, label_studio, project
 from labelling.session import Session
-from stages import command, files
+from stages import command, files, reading
 
 
 def label(who: str | None, port: int, browser: bool) -> None:
@@ -88,7 +88,10 @@ def _tasks(session: Session, predictions: bool) -> list[dict[str, Any]]:
     if not questions:
         raise SystemExit(state["message"] or "there is nothing to ask")
     rows = [one["row"] for one in questions]
-    return label_studio.tasks(session.project, questions, session.predicted(rows) if predictions else None)
+    try:
+        return label_studio.tasks(session.project, questions, session.predicted(rows) if predictions else None)
+    except reading.UnreadableError as error:
+        raise SystemExit(f"a picture cannot be read: {error}; skip it on the page, or bring it back") from None
 
 
 def _name(who: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labelling import answers, label_studio
+from labelling import answers, label_studio, verdicts
 from labelling.answers import IMPORT, Answer
 from labelling.project import Project
 
@@ -54,18 +54,24 @@ def from_file(project: Project, path: Path, who: str) -> list[str]:
 def from_csv(project: Project, text: str, path: Path, who: str) -> tuple[list[Answer], list[str]]:
     """Read labels of an earlier project: a heading with file and label, a line for each picture."""
     found, problems = [], []
+    given: dict[int, int] = {}
+    classes = verdicts.rows_by_name(project.classes)
     table = csv.DictReader(text.splitlines(), strict=True)
     try:
         if not {"file", "label"} <= set(table.fieldnames or ()):
             raise SystemExit(f"{path}: line 1: the heading is not file,label")
         for row in table:
-            file, label = row["file"] or "", (row["label"] or "").strip()
-            if file not in project.row_of:
-                problems.append(f"{path}: line {table.line_num}: {file!r} is not among the training pictures")
-            elif label not in project.classes:
-                problems.append(f"{path}: line {table.line_num}: {label!r} is none of the classes")
+            where, file, label = f"{path}: line {table.line_num}", row["file"] or "", (row["label"] or "").strip()
+            at, number = project.row(file), verdicts.found(label, classes)
+            if at is None:
+                problems.append(f"{where}: {file!r} is not among the training pictures")
+            elif number is None:
+                problems.append(f"{where}: {label!r} is none of the classes")
+            elif given.setdefault(at, number) != number:
+                problems.append(f"{where}: {file!r} is {label!r} here and {project.classes[given[at]]!r} above")
             else:
-                found.append(Answer(file, label, "label", who, answers.now(), 0, IMPORT))
+                name = project.classes[number]
+                found.append(Answer(project.names[at], name, "label", who, answers.now(), 0, IMPORT))
     except csv.Error as error:
         raise SystemExit(f"{path}: after line {table.line_num}: {error}") from None
     return found, problems

@@ -108,18 +108,25 @@ def read_export(tasks: Any, files: Mapping[str, str], classes: Iterable[str]) ->
         data, where = task["data"], f"task {task.get('id')}"
         if "annotations" not in task:
             raise ValueError(f"{where}: no `annotations`: export as JSON, not JSON_MIN or CSV")
+        if not isinstance(data, dict) or not isinstance(task["annotations"], list):
+            problems.append(f"{where}: not of the form of an export")
+            continue
         file = files.get(str(data.get("key")))
         if file is None:
             problems.append(f"{where}: its key {data.get('key')!r} is that of no picture here")
             continue
         given = []
         for annotation in task["annotations"]:
+            number = annotation.get("id") if isinstance(annotation, dict) else None
             try:
-                label = _choice(annotation, known)
+                one = _answer(annotation, data, file, _choice(annotation, known))
+                answers.line_of(one)
             except ValueError as error:
-                problems.append(f"{where}, {file}: annotation {annotation.get('id')}: {error}")
-                continue
-            given.append(_answer(annotation, data, file, label))
+                problems.append(f"{where}, {file}: annotation {number}: {error}")
+            except (AttributeError, KeyError, TypeError):
+                problems.append(f"{where}, {file}: annotation {number}: not of the form of an export")
+            else:
+                given.append(one)
         if len({one.label for one in given if one.label}) > 1:
             says = ", ".join(f"{one.label!r} by {one.who}" for one in given)
             problems.append(f"{where}, {file}: people differ: {says}; all are kept, and the majority counts")
@@ -152,4 +159,4 @@ def _answer(annotation: Mapping[str, Any], data: Mapping[str, Any], file: str, l
     number = number if isinstance(number, int) and number >= 0 and why != AUDIT else 0
     when = str(annotation.get("updated_at") or annotation.get("created_at") or answers.now())
     action = "label" if label else "skip"
-    return Answer(file, label, action, f"label-studio:{who}", when, max(number, why == ROUND), why)
+    return Answer(file, label, action, f"label-studio:{who}", when, max(number, int(why == ROUND)), why)

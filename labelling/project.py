@@ -14,7 +14,7 @@ from fewlabels.choosing.rounds import QueryStrategy
 from labelling import verdicts
 from labelling.answers import Answer
 from labelling.verdicts import Verdict
-from stages import files, first_round, inputs, params, questions, ridge, sources
+from stages import files, inputs, params, people, questions, ridge, sources
 
 CLUSTERS = Path("data/clusters")
 NEEDED = ("flat/names.txt", "flat/classes.json", "features/train.npy", "features/chosen.json", "clusters/distances.npy")
@@ -57,15 +57,29 @@ class Project:
         """Compute how many labels each round asks for."""
         return questions.sizes(self.settings)
 
-    def query(self, exclude: NDArray[np.int64]) -> QueryStrategy:
-        """Give the query strategy: cluster-margin sampling, and what the first round is where params.yaml says so."""
-        margin = questions.active(self.settings, len(self.classes))
-        if self.settings.features == "auto":
-            return questions.begin_with(first_round.drawn(self.settings, self.originals, exclude), margin)
-        if self.settings.cluster_margin.first_round >= self.settings.clusters:
-            assignments, distances = (files.load_array(CLUSTERS / f"{one}.npy") for one in ("assignments", "distances"))
-            return partial(one_for_each_cluster, assignments=assignments, distances=distances)
-        return margin
+    def row(self, file: str) -> int | None:
+        """Find the row of a picture, None if it is not there (any more)."""
+        return verdicts.found(file, self.row_of)
+
+    def query(self, number: int) -> QueryStrategy:
+        """Give the query strategy of a round: where the first decides about the features, it is drawn at random."""
+        if self.settings.features == "auto" and number == 1:
+            return partial(in_order, order=draw_order(self.names, self.settings.seed + 1))
+        return questions.active(self.settings, len(self.classes))
+
+    @property
+    def one_of_each_cluster(self) -> bool:
+        """Whether a single round spends the whole budget: it asks for a picture of each cluster."""
+        return self.settings.features != "auto" and self.settings.cluster_margin.first_round >= self.settings.clusters
+
+    def nearest(self, labelled: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find, for each cluster without a labelled picture, the one nearest its centroid that may be asked about."""
+        assignments, distances = (files.load_array(CLUSTERS / f"{one}.npy") for one in ("assignments", "distances"))
+        free = np.setdiff1d(np.arange(len(self.names)), exclude)
+        free = free[~np.isin(assignments[free], assignments[labelled])]
+        order = free[np.lexsort((distances[free], assignments[free]))]
+        _, first = np.unique(assignments[order], return_index=True)
+        return np.sort(order[first])
 
     def classifier(self) -> Any:
         """Build the classifier that chooses, not trained yet."""
@@ -103,29 +117,27 @@ def load(settings: params.Params | None = None) -> Project:
         if not (Path("data") / name).is_file():
             raise SystemExit(f"data/{name} is not there yet: `dvc repro kmeans` makes it, and `make label` does both")
     chosen = files.load_json(inputs.FEATURES / "chosen.json")
+    originals = np.array(files.load_array(inputs.FEATURES / "originals.npy"))
+    people.check_size(settings.audit, settings.clusters, originals)
     return Project(
         settings,
         inputs.names(),
         inputs.class_names_for_people(),
         np.asarray(inputs.features("train")),
-        np.array(files.load_array(inputs.FEATURES / "originals.npy")),
+        originals,
         settings.features == "auto" and not chosen["left_out_log_loss"],
     )
 
 
-def one_for_each_cluster(
+def in_order(
     features: Floats,
     rows: NDArray[np.int64],
     labels: NDArray[np.uint8],
     n: int,
     *,
     exclude: NDArray[np.int64],
-    assignments: NDArray[np.int32],
-    distances: NDArray[np.float32],
+    order: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Choose the pictures nearest the centroids of the clusters that have no label yet; one of each, n at most."""
-    free = np.setdiff1d(np.arange(len(features)), exclude)
-    free = free[~np.isin(assignments[free], assignments[rows])]
-    order = free[np.lexsort((distances[free], assignments[free]))]
-    _, first = np.unique(assignments[order], return_index=True)
-    return np.sort(order[first][:n])
+    """Choose the next pictures of a random order: a query strategy."""
+    free: NDArray[np.int64] = order[~np.isin(order, np.concatenate([rows, exclude]))]
+    return free[:n]

@@ -6,6 +6,7 @@ origin. OWASP Cheat Sheet Series, "Cross-Site Request Forgery Prevention".
 """
 
 import json
+import re
 import secrets
 import socket
 import webbrowser
@@ -16,6 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -116,73 +118,92 @@ def app(session: Session, token: str, host: str) -> ASGIApp:
     ASGI application
     """
 
-    def state(request: Request) -> Response:
-        return JSONResponse(session.state())
+    pictures_in_all = len(session.project.names)
 
-    def setting(request: Request) -> Response:
-        return JSONResponse({"classes": session.project.classes, "pictures": len(session.project.names)})
+    def setting(request: Request) -> Any:
+        return {"classes": session.project.classes, "pictures": pictures_in_all}
 
     def picture(request: Request) -> Response:
-        row = request.path_params["row"]
-        if row >= len(session.project.names):
-            return PlainTextResponse("no such picture", 404)
+        row = _row(request, pictures_in_all)
         try:
             content, kind = pictures.encoded(session.project, row, MOST)
         except UnreadableError as error:
-            return PlainTextResponse(f"{session.project.names[row]}: {error}", 404)
+            raise HTTPException(404, f"{session.project.names[row]}: {error}") from None
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400, immutable"})
 
     def answer(wanted: dict[str, Any]) -> Any:
         rows = [wanted["row"]] if "row" in wanted else wanted["rows"]
-        label = SKIPPED if wanted["label"] is None else wanted["label"]
-        if not isinstance(rows, list) or not all(type(one) is int for one in [*rows, label]):
-            raise ValueError("row and label are numbers")
-        session.set_aside(wanted.get("wrong", []))
+        label, wrong = SKIPPED if wanted["label"] is None else wanted["label"], wanted.get("wrong", [])
+        for numbers in (rows, wrong, [label]):
+            if not isinstance(numbers, list) or not all(type(one) is int for one in numbers):
+                raise ValueError("row and label are numbers")
         session.answer(rows, label, review=bool(wanted.get("review")))
+        session.set_aside(wrong)
         return session.state()
 
     def undo(wanted: dict[str, Any]) -> Any:
         row = session.undo()
         return session.state() | {"undone": row, "file": None if row is None else session.project.names[row]}
 
-    def likely(request: Request) -> Response:
-        row = request.path_params["row"]
-        return JSONResponse({"label": session.likely(row) if row < len(session.project.names) else None})
-
     def file(name: str) -> Route:
         return Route(f"/{name}" if name != "index.html" else "/", lambda request: FileResponse(PAGE / name))
 
     routes = [
         *(file(one) for one in ("index.html", "page.css", "page.js", "icon.svg")),
-        Route("/setting", setting),
-        Route("/state", state),
-        Route("/estimate", lambda request: JSONResponse(session.estimate())),
-        Route("/grid", lambda request: JSONResponse(session.grid())),
-        Route("/review", lambda request: JSONResponse(session.review())),
-        Route("/likely/{row:int}", likely),
-        Route("/picture/{row:int}", picture),
+        Route("/setting", _named(setting)),
+        Route("/state", _named(lambda request: session.state())),
+        Route("/estimate", _named(lambda request: session.estimate())),
+        Route("/grid", _named(lambda request: session.grid())),
+        Route("/review", _named(lambda request: session.review())),
+        Route("/likely/{row}", _named(lambda request: {"label": session.likely(_row(request, pictures_in_all))})),
+        Route("/picture/{row}", _named(picture)),
         Route("/answer", _posted(answer), methods=["POST"]),
         Route("/undo", _posted(undo), methods=["POST"]),
     ]
     return _Guard(Starlette(routes=[Mount(f"/{token}", routes=routes)]), host)
 
 
+def _row(request: Request, count: int) -> int:
+    """Read the row of a path."""
+    text = request.path_params["row"]
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) >= count:
+        raise HTTPException(404, "no such picture")
+    return int(text)
+
+
+def _named(act: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    """Make an endpoint of a question: what is there, or a fault in one sentence."""
+
+    def endpoint(request: Request) -> Response:
+        try:
+            found = act(request)
+        except SystemExit as error:
+            raise HTTPException(503, str(error)) from None
+        return found if isinstance(found, Response) else JSONResponse(found)
+
+    return endpoint
+
+
 def _posted(act: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
-    """Make an endpoint of what a person does: JSON in, the state after it out, and a fault in one sentence."""
+    """Make an endpoint of what a person does: JSON in, the state after it out, or a fault in one sentence."""
+
+    def done(body: bytes) -> Response:
+        try:
+            return JSONResponse(act(_json(body)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise HTTPException(400, f"not understood: {error}") from None
+        except OSError as error:
+            raise HTTPException(507, f"{error.filename or 'not saved'}: {error.strerror or error}") from None
+        except SystemExit as error:
+            raise HTTPException(503, str(error)) from None
 
     async def endpoint(request: Request) -> Response:
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > LONGEST:
-                return PlainTextResponse("too long", 413)
-        try:
-            wanted = _json(body)
-            return JSONResponse(await run_in_threadpool(act, wanted))
-        except (ValueError, KeyError, TypeError) as error:
-            return PlainTextResponse(f"not understood: {error}", 400)
-        except OSError as error:
-            return PlainTextResponse(f"{error.filename}: {error.strerror}", 507)
+                raise HTTPException(413, "too long")
+        return await run_in_threadpool(done, body)
 
     return endpoint
 

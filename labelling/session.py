@@ -65,6 +65,8 @@ class Session:
         self._handed: tuple[Any, list[int]] = (None, [])
         self._models: dict[str, tuple[Any, Any]] = {}
         self._again: list[int] = []
+        if not path.exists():
+            answers.append([], path)
         self._refresh()
 
     # ---- what a page shows
@@ -170,7 +172,7 @@ class Session:
             listed = {one["row"] for one in found}
             for kind in ("disputed", "skipped"):
                 rows = [row for row, one in self._verdicts.items() if getattr(one, kind) and row not in listed]
-                found += [self._reviewed(row, kind) for row in rows]
+                found += [self._reviewed(row, kind) for row in rows if not self._settled(row)]
             return found
 
     def likely(self, row: int) -> int | None:
@@ -209,12 +211,15 @@ class Session:
             for row in dict.fromkeys(rows):
                 if not 0 <= row < len(self.project.names):
                     raise ValueError(f"row: {row} is none of the {len(self.project.names)} pictures")
+                verdict = self._verdicts.get(row)
+                if row not in asked and not (verdict and verdict.says):
+                    raise ValueError(f"{self.project.names[row]} is not asked about now: reload the page")
                 why, number = self._reason(row, asked.get(row), review)
-                said = self._verdicts[row].says.get(self.who) if row in self._verdicts else None
+                said = verdict.says.get(self.who) if verdict else None
                 if said is None or said.label != label or (review and said.why != REVIEW and why == REVIEW):
                     action = "skip" if label == SKIPPED else "label"
                     name = "" if label == SKIPPED else self.project.classes[label]
-                    lines.append(Answer(self.project.names[row], name, action, self.who, answers.now(), number, why))
+                    lines.append(Answer(self.project.names[row], name, action, self.who, self._now(), number, why))
             self._write(lines)
             self._again = [row for row in self._again if row not in rows]
 
@@ -237,8 +242,8 @@ class Session:
             if not live:
                 return None
             last = live[-1]
-            self._write([Answer(last.file, "", "undo", self.who, answers.now(), last.round, last.why)])
-            return self.project.row_of[last.file]
+            self._write([Answer(last.file, last.label, "undo", self.who, self._now(), last.round, last.why)])
+            return self.project.row(last.file)
 
     # ---- the answers
 
@@ -246,36 +251,42 @@ class Session:
         """Read the answers if somebody has written since."""
         try:
             found = self.path.stat()
-        except OSError:
-            answers.append([], self.path)
-            found = self.path.stat()
+        except OSError as error:
+            raise SystemExit(f"{self.path}: {error.strerror}: it was there when this began") from None
         version = (found.st_size, found.st_mtime_ns)
         if version == self._read:
             return
         self._answers, unread = answers.read(self.path)
         self._verdicts, unknown = self.project.verdicts(self._answers)
-        self.problems = [*unread, *unknown]
+        self.problems = [*unread, *unknown, *self._late_audit()]
         self._read = version
+
+    def _now(self) -> str:
+        """Give the time, later than that of any answer of this person."""
+        mine = [one.when for one in self._answers if one.who == self.who]
+        return answers.now(max(mine, key=datetime.fromisoformat, default=""))
 
     def _write(self, lines: Sequence[Answer]) -> None:
         if lines:
             answers.append(lines, self.path)
             self._refresh()
 
+    def _late_audit(self) -> list[str]:
+        """Say if the audit was raised after pictures that it would have drawn were trained on."""
+        drawn = self.project.audit_order[: self.project.settings.audit]
+        known = {row for row, one in self._verdicts.items() if one.round and not one.audit}
+        late = sum(row in known for row in drawn)
+        if not late:
+            return []
+        return [
+            f"params.yaml: audit: it came late: {late:,} of the pictures that it draws were asked for training, "
+            "and the estimate may be too good"
+        ]
+
     def _live_answers(self) -> list[Answer]:
         """List this person's answers that no undo has taken back, in their order."""
-        live: list[Answer] = []
-        for one in self._answers:
-            if one.who != self.who or one.file not in self.project.row_of or one.why == answers.IMPORT:
-                continue
-            if one.action != "undo":
-                live.append(one)
-                continue
-            for place in range(len(live) - 1, -1, -1):
-                if live[place].file == one.file:
-                    del live[place]
-                    break
-        return live
+        mine = [one for one in self._answers if one.who == self.who and one.why != answers.IMPORT]
+        return [one for one in verdicts.live(mine) if self.project.row(one.file) is not None]
 
     def _reason(self, row: int, question: dict[str, Any] | None, review: bool) -> tuple[str, int]:
         """Find out why a picture is answered, and in which round: what was said once stays in its round."""
@@ -293,9 +304,12 @@ class Session:
         """List the pictures that this person answered, the latest last, each with their answer."""
         latest: dict[int, dict[str, Any]] = {}
         for one in self._live_answers()[-HISTORY:]:
-            row = self.project.row_of[one.file]
+            row = self.project.row(one.file)
+            said = self._verdicts[row].says.get(self.who) if row in self._verdicts else None
+            if row is None or said is None:
+                continue
             latest.pop(row, None)
-            label = self.project.classes.index(one.label) if one.label in self.project.classes else SKIPPED
+            label = said.label
             latest[row] = {"row": row, "file": one.file, "label": label}
         return list(latest.values())
 
@@ -315,7 +329,8 @@ class Session:
         """Find all questions of now, whether they are still being chosen, and what kind they are."""
         ties = [row for row, one in self._verdicts.items() if one.tie and self.who not in one.says]
         if ties:
-            return [self._question(row, TIE, self._verdicts[row].round) for row in ties], False, TIE
+            asked = [(row, self._verdicts[row]) for row in ties]
+            return [self._question(row, AUDIT if one.audit else TIE, one.round) for row, one in asked], False, TIE
         if audited < self.project.settings.audit:
             rows = self._audit_rows(audited)
             if rows:
@@ -338,9 +353,10 @@ class Session:
         return {"row": int(row), "file": self.project.names[row], "why": why, "round": number}
 
     def _audit_rows(self, audited: int) -> list[int]:
+        # People who answer at the same time have the same pictures in different orders.
         wanted = self.project.settings.audit - audited
         fresh = (row for row in self.project.audit_order if row not in self._verdicts or not self._verdicts[row].says)
-        return list(islice(fresh, wanted))
+        return sorted(islice(fresh, wanted), key=lambda row: crc32(f"{self.who}\n{row}".encode()))
 
     def _round_rows(self, training: Labelled, bought: int) -> tuple[int, list[int], bool]:
         """Find what is left of the round; the choice itself is made beside, and takes seconds."""
@@ -349,19 +365,20 @@ class Session:
         undecided = [(row, one.round) for row, one in self._verdicts.items() if one.skipped or one.tie]
         skipped = np.array([row for row, _ in undecided], np.int64)
         skipped_rounds = np.array([round_ for _, round_ in undecided], np.int64)
-        answered = {*training.rows.tolist(), *skipped.tolist()}
-        base = (number, _digest(training.rows[before], training.labels[before]), self.project.settings.clusters)
+        answered, exclude = {*training.rows.tolist(), *skipped.tolist()}, self._excluded()
+        if self.project.one_of_each_cluster:
+            rows = self.project.nearest(training.rows, np.union1d(exclude, skipped))
+            return number, [int(row) for row in rows[: end - bought]], False
+        base = (number, _digest(training.rows[before], training.labels[before], exclude))
         key, handed = self._handed
         left = [row for row in handed if row not in answered] if key == base else []
         if left:
             return number, left[: end - bought], False
         done = self._round[1] if self._round and self._round[0] == (base, len(answered)) else None
         if done is None:
-            exclude = self._excluded()
-            query = self.project.query(exclude)
             done = self._worker.submit(
                 next_questions,
-                query,
+                self.project.query(number),
                 self.project.features,
                 *training,
                 sizes=self.project.sizes(),
@@ -380,10 +397,10 @@ class Session:
         return number, list(self._handed[1]), False
 
     def _excluded(self) -> Rows:
-        """Find the rows that no round may ask about: audited pictures and their copies."""
+        """Find the rows that no round may ask about: audited pictures, and all copies."""
         audited = np.array([row for row, one in self._verdicts.items() if one.audit], np.int64)
         originals = self.project.originals
-        return np.flatnonzero(np.isin(originals, originals[audited]))
+        return np.flatnonzero(np.isin(originals, originals[audited]) | (originals != np.arange(len(originals))))
 
     def _message(self, stage: str) -> str:
         first = self.project.settings.cluster_margin.first_round
@@ -429,6 +446,12 @@ class Session:
             )
         gain = expected_gain([one["labels"] for one in points], [one["wrong"] for one in points], len(audit.rows), MORE)
         return {"points": points, "gain": gain, "more": MORE, "judged": len(audit.rows)}
+
+    def _settled(self, row: int) -> bool:
+        """Tell whether this person has looked at a picture again and it has a label."""
+        verdict = self._verdicts[row]
+        mine = verdict.says.get(self.who)
+        return mine is not None and mine.why == REVIEW and verdict.label is not None
 
     def _reviewed(self, row: int, kind: str) -> dict[str, Any]:
         verdict = self._verdicts[row]

@@ -7,14 +7,15 @@ many, the picture has none, and somebody else should be asked.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelling.answers import AUDIT, PATH, REVIEW, Answer
+from labelling.answers import AUDIT, IMPORT, PATH, REVIEW, Answer
 from stages.picture_files import composed
 
 SKIPPED = -1
@@ -59,7 +60,7 @@ class Verdict:
     @property
     def skipped(self) -> bool:
         """Whether somebody could not tell, and nobody could."""
-        return bool(self.says) and not self._counts
+        return not self._counts and any(say.label == SKIPPED for say in self.says.values())
 
     @property
     def disputed(self) -> bool:
@@ -79,7 +80,7 @@ class Verdict:
     @cached_property
     def _counts(self) -> list[tuple[int, int]]:
         """How many people gave each label, the most first."""
-        return Counter(say.label for say in self.says.values() if say.label != SKIPPED).most_common()
+        return Counter(say.label for say in self.says.values() if say.label >= 0).most_common()
 
 
 class Labelled(NamedTuple):
@@ -103,7 +104,7 @@ def resolve(
     Parameters
     ----------
     answers : iterable of Answer
-        In the order in which they were given.
+        In the order of their lines.
     row_of : mapping of str to int
         As from `rows_by_name`.
     classes : sequence of str
@@ -119,31 +120,58 @@ def resolve(
         or with a label that is no class.
     """
     number_of = rows_by_name(classes)
-    given: dict[int, dict[str, list[Say]]] = {}
+    says: dict[int, dict[str, Say]] = {}
     audit: set[int] = set()
     problems = []
+    answers = list(answers)
     for answer in answers:
-        row = row_of.get(answer.file, row_of.get(composed(answer.file)))
         where = f"{path}: line {answer.line}: "
+        row = found(answer.file, row_of)
         if row is None:
             problems.append(f"{where}{answer.file!r} is not among the training pictures (any more); its answer is kept")
-            continue
-        label = number_of.get(answer.label, number_of.get(composed(answer.label)))
-        if answer.action == "label" and label is None:
+        elif answer.action == "label" and found(answer.label, number_of) is None:
             problems.append(f"{where}{answer.label!r} is none of the {len(classes)} classes; its answer is kept")
-            continue
-        if answer.why == AUDIT:
+        if row is not None and answer.why == AUDIT:
             audit.add(row)
-        latest = given.setdefault(row, {}).setdefault(answer.who, [])
+    for answer in live(answers):
+        row = found(answer.file, row_of)
+        if row is not None:
+            label = SKIPPED if answer.action == "skip" else found(answer.label, number_of)
+            says.setdefault(row, {}).pop(answer.who, None)
+            if label is not None:
+                says[row][answer.who] = Say(label, answer.why, answer.round)
+    there = sorted({row for row, one in says.items() if one} | audit)
+    return {row: Verdict(says.get(row, {}), row in audit) for row in there}, problems
+
+
+def found(name: str, number_of: Mapping[str, int]) -> int | None:
+    """Look a name up, however its characters are composed; None if it is not there."""
+    return number_of.get(name, number_of.get(composed(name)))
+
+
+def live(answers: Iterable[Answer]) -> list[Answer]:
+    """Take the answers that no undo has taken back, in the order in which they count.
+
+    It is that of their times, as lines of two branches are merged in any order. What somebody knew before comes first,
+    whenever it was read in.
+    """
+    kept: dict[tuple[str, str], list[Answer]] = {}
+    order = sorted(answers, key=lambda one: (one.why != IMPORT, _time(one.when)))
+    for answer in order:
+        mine = kept.setdefault((answer.file, answer.who), [])
         if answer.action != "undo":
-            latest.append(Say(SKIPPED if label is None else label, answer.why, answer.round))
-        elif latest:
-            latest.pop()
-    verdicts = {
-        row: Verdict({who: says[-1] for who, says in people.items() if says}, row in audit)
-        for row, people in sorted(given.items())
-    }
-    return verdicts, problems
+            mine.append(answer)
+            continue
+        undone = [place for place, one in enumerate(mine) if one.label == answer.label]
+        if undone:
+            del mine[undone[-1]]
+    still = {id(one) for mine in kept.values() for one in mine}
+    return [one for one in order if id(one) in still]
+
+
+@lru_cache(maxsize=100_000)
+def _time(when: str) -> datetime:
+    return datetime.fromisoformat(when)
 
 
 def for_training(verdicts: dict[int, Verdict], originals: NDArray[np.int64]) -> Labelled:

@@ -4,10 +4,7 @@ Only for `features: auto`. They are drawn at random so that no candidate has a s
 `random` and `active` begin with them. From people they are there once the whole first round is answered.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fewlabels.arrays import first_occurrences
 from fewlabels.choosing.annotator import SimulatedAnnotator
@@ -27,18 +24,12 @@ def main() -> None:
     label_sets.save("first_round", bought)
 
 
-def drawn(settings: params.Params, originals: NDArray[np.int64], exclude: Iterable[int]) -> NDArray[np.int64]:
-    """Draw the images of the first round; of copies, only the first ones."""
-    distinct = originals[:, None].astype(np.float32)  # exact up to 16 million
-    first = settings.cluster_margin.first_round
-    return random(distinct, [], [], first, exclude=exclude, random_state=settings.seed)
-
-
 def _from_labels(settings: params.Params) -> LabelSet:
     true_labels = files.load_array("data/flat/train_labels.npy")
     budget.check("cluster_margin.first_round", settings.cluster_margin.first_round, true_labels)
-    originals = first_occurrences(inputs.images("train"))
-    rows = drawn(settings, originals, np.flatnonzero(true_labels == UNKNOWN))
+    distinct = first_occurrences(inputs.images("train"))[:, None].astype(np.float32)  # exact up to 16 million
+    first, unknown = settings.cluster_margin.first_round, np.flatnonzero(true_labels == UNKNOWN)
+    rows = random(distinct, [], [], first, exclude=unknown, random_state=settings.seed)
     print(f"first round: {len(rows):,} labels bought at random, to choose the features by")
     return LabelSet.from_bought(rows, SimulatedAnnotator(true_labels)(rows))
 
@@ -48,7 +39,9 @@ def _from_people(settings: params.Params) -> LabelSet:
     labelled = verdicts.for_training(answered, first_occurrences(inputs.images("train")))
     first, wanted = labelled.rounds == 1, settings.cluster_margin.first_round
     print(f"first round: {int(first.sum()):,} of {wanted:,} labels from people, to choose the features by")
-    return LabelSet.from_bought(labelled.rows[first], labelled.labels[first]) if first.sum() >= wanted else NOTHING
+    # Once a second round has begun the first was whole, whatever of it was taken back since.
+    whole = first.sum() >= wanted or labelled.rounds.max(initial=0) > 1
+    return LabelSet.from_bought(labelled.rows[first], labelled.labels[first]) if whole else NOTHING
 
 
 if __name__ == "__main__":

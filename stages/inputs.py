@@ -44,9 +44,12 @@ def class_names_for_people() -> list[str]:
     Raises
     ------
     SystemExit
-        With one line, if there are fewer than two.
+        With one line, if there are fewer than two, or one has a line break.
     """
     classes = class_names()
     if len(classes) < 2:
         raise SystemExit("params.yaml: data.classes: people need the names of two classes at least to choose from")
+    for name in classes:
+        if len(name.splitlines()) > 1:
+            raise SystemExit(f"params.yaml: data.classes: {name!r} has a line break")
     return classes

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
@@ -17,18 +18,21 @@ def main() -> None:
     settings = params.load()
     representatives, active = label_sets.load("representatives"), label_sets.load("active")
     assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
-    near = within_percentile(assignments, distances, settings.percentile)
+    # What judges the models, and copies of it, has no label to train on, not even one that is spread to it.
+    originals = files.load_array(inputs.FEATURES / "originals.npy")
+    trained_on = ~np.isin(originals, originals[files.load_array(label_sets.AUDIT_ROWS)])
+    near = trained_on & within_percentile(assignments, distances, settings.percentile)
     for name, bought, label_set in (
-        ("propagated", representatives, propagate(representatives, assignments)),
+        ("propagated", representatives, propagate(representatives, assignments, trained_on)),
         ("partially_propagated", representatives, propagate(representatives, assignments, near)),
-        ("propagated_soft", active, _soft_labels(active, settings)),
+        ("propagated_soft", active, _soft_labels(active, settings, trained_on)),
     ):
         label_sets.save(name, label_set)
         if len(label_set):
             print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
-def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
+def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[np.bool_]) -> LabelSet:
     """Give soft labels to every image whose likeliest class is probable enough; to none, if nobody trains on them."""
     if not settings.label_sets.wants("propagated_soft") or not len(active):
         return LabelSet.from_bought([], [])
@@ -44,7 +48,7 @@ def _soft_labels(active: LabelSet, settings: params.Params) -> LabelSet:
     print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")
     # Copies of bought images are as certain as these.
     probabilities[active.rows] = active.labels[:, None] == np.arange(probabilities.shape[1])
-    kept = probabilities.max(axis=1) >= settings.confidence
+    kept = trained_on & (probabilities.max(axis=1) >= settings.confidence)
     kept[active.rows] = True
     bought = np.zeros(len(kept), bool)
     bought[active.rows[active.bought]] = True

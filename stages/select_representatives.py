@@ -88,6 +88,7 @@ def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> None:
 
 
 def _from_people(settings: params.Params, originals: NDArray[np.int64]) -> None:
+    people.check_size(settings.audit, settings.clusters, originals)
     answered, problems = people.answered()
     for problem in verdicts.report(problems):
         print(problem)

@@ -352,7 +352,12 @@ def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None
     seen = ["check", "kmeans", "select-representatives", "propagate"]
     assert ran(repository.run("dvc", "repro", "propagate")) == seen
     after = label_sets(repository)
-    assert sorted(name for name in before if before[name] == after[name]) == ["all.npz", "first_round.npz"]
+    assert sorted(name for name in before if before[name] == after[name]) == [
+        "all.npz",
+        "audit.npz",
+        "audit_rows.npy",
+        "first_round.npz",
+    ]
     changed = json.loads(repository.run("dvc", "status", "--json"))
     trained = {f"{CLASSIFIERS[name].stage}@{one}" for name, one in MODELS if one != "all" or name == "lr_distances"}
     assert set(changed) == trained | {"evaluate", "auto-label"}
@@ -367,7 +372,15 @@ def test_other_features_change_what_sees_them(repository: Repository) -> None:
     assert ran(repository.run("dvc", "repro")) == seen
     after = label_sets(repository)
     same = [name for name in before if before[name] == after[name]]
-    assert sorted(same) == ["active.npz", "all.npz", "first_round.npz", "propagated_soft.npz", "random.npz"]
+    assert sorted(same) == [
+        "active.npz",
+        "all.npz",
+        "audit.npz",
+        "audit_rows.npy",
+        "first_round.npz",
+        "propagated_soft.npz",
+        "random.npz",
+    ]
     model = joblib.load(repository.folder / "data/models/lr_distances/all.joblib")
     assert model.predict(array(repository, "test_images")).shape == (100,)
 

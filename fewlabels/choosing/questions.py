@@ -1,8 +1,8 @@
 """Which images to ask people about next: a pure function of what they have answered, however far they have come.
 
-A round's images are chosen from the answers of earlier rounds, so they stay the same while the round is answered: who
-stops in the middle goes on where they were, and who answers all of it gets what `fewlabels.choosing.rounds.simulate`
-buys.
+A round's images are chosen from the answers of earlier rounds, and so are those that take the places of skipped ones.
+So they stay the same while the round is answered: who stops in the middle goes on where they were, and who answers all
+of it gets what `fewlabels.choosing.rounds.simulate` buys.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from fewlabels.arrays import Floats
 from fewlabels.choosing.rounds import QueryStrategy
 
 Rows = NDArray[np.int64]
+RESERVE = 10
+"""Images that are chosen at a time, to take the places of skipped ones."""
 
 
 def round_of(bought: int, sizes: Sequence[int]) -> tuple[int, int]:
@@ -79,8 +81,8 @@ def next_questions(
     number : int
         Of the round, as from `round_of`.
     questions : ndarray of int64
-        Distinct rows, ascending: first what is left of the round, then the next best in place of skipped ones. Empty if
-        the budget is spent, or no image is left.
+        Distinct rows: first what is left of the round, then the next best in place of skipped ones. Empty if the budget
+        is spent, or no image is left.
 
     Raises
     ------
@@ -104,22 +106,16 @@ def next_questions(
     wanted = end - bought
     if wanted <= 0:
         return number, np.empty(0, np.int64)
-    before = rounds < number
-    whole = query(
-        features,
-        rows[before],
-        labels[before],
-        end - int((rounds[before] > 0).sum()),
-        exclude=np.union1d(exclude, skipped[skipped_rounds < number]),
-    )
-    left = np.sort(np.setdiff1d(whole, np.concatenate([rows, skipped, exclude])))[:wanted]
-    missing = wanted - len(left)
-    if not missing:
-        return number, left
-    never = np.concatenate([exclude, skipped, left])
-    if len(np.union1d(never, rows)) == len(features):
-        return number, left
-    return number, np.append(left, np.sort(query(features, rows, labels, missing, exclude=np.unique(never))))
+    before, earlier = rounds < number, skipped[skipped_rounds < number]
+    never, n = np.union1d(exclude, earlier), end - int((rounds[before] > 0).sum())
+    known, left = np.concatenate([rows, skipped, exclude]), np.empty(0, np.int64)
+    while len(left) < wanted and len(np.union1d(never, rows[before])) < len(features):
+        chosen = np.sort(query(features, rows[before], labels[before], n, exclude=never))
+        if not len(chosen):
+            break
+        left = np.append(left, np.setdiff1d(chosen, known))
+        never, n = np.union1d(never, chosen), RESERVE
+    return number, left[:wanted]
 
 
 def draw_order(names: Sequence[str], random_state: int) -> Rows:

@@ -258,8 +258,10 @@ function first() {
 async function showGrid() {
   grid = await ask("grid");
   const none = grid.label === null;
-  at("grid-title").textContent = none ? "No group" : `Taken for ${classes[grid.label]}: which are wrong?`;
+  const cells = [...at("cells").querySelectorAll("button")].map((cell) => Number(cell.dataset.row));
   at("confirm").disabled = none;
+  if (!none && String(cells) === String(grid.rows)) return; // what is marked stays marked
+  at("grid-title").textContent = none ? "No group" : `Taken for ${classes[grid.label]}: which are wrong?`;
   if (!none && !grid.saves) say("The model is unsure of these: one by one takes fewer keys.");
   if (none && !state.message && !state.busy) {
     say("There is no group now: the audit and the first round are asked one by one, and so is what was marked as wrong.");
@@ -284,6 +286,10 @@ async function showGrid() {
     }),
   );
   if (grid.rows.length) at("cells").querySelector("button").focus();
+  const shown = [...at("cells").querySelectorAll("img")].map((picture) => picture.decode().catch(() => {}));
+  at("confirm").disabled = true; // nobody confirms what is not in view yet
+  await Promise.all(shown);
+  at("confirm").disabled = none;
 }
 
 function toggle(button) {
@@ -302,7 +308,7 @@ function move(key) {
 }
 
 function confirm() {
-  if (grid.label === null) return;
+  if (grid.label === null || at("confirm").disabled) return;
   act(async () => {
     const wrong = [...at("cells").querySelectorAll('[aria-pressed="true"]')].map((cell) => Number(cell.dataset.row));
     const rows = grid.rows.filter((row) => !wrong.includes(row));
@@ -314,8 +320,10 @@ function confirm() {
 // ---- the review
 
 async function showReview() {
-  list = await ask("review");
-  place = 0;
+  const found = await ask("review");
+  const now = list[place] && found.findIndex((one) => one.row === list[place].row);
+  list = found;
+  place = now > 0 ? now : 0;
   await reviewed();
 }
 
@@ -347,6 +355,7 @@ async function change(to) {
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.repeat && !event.key.startsWith("Arrow") && event.target !== at("typed")) return event.preventDefault(); // one key, one answer
   const typing = event.target === at("typed") && at("typed").value !== "";
   const onButton = event.target instanceof HTMLButtonElement || event.target === at("hint");
   const used = () => event.preventDefault();
@@ -365,7 +374,7 @@ function pressed(event) {
   if (event.key === "ArrowRight") return used(), step(-1);
   if (event.key === "Enter" && !onButton && view === "review" && shown && shown.label !== null) return used(), choose(shown.label);
   const label = event.target === at("typed") || classes.length > KEYS.length ? -1 : KEYS.indexOf(event.key.toLowerCase());
-  if (event.key.length === 1 && label >= 0 && label < classes.length && !event.repeat) used(), choose(label);
+  if (event.key.length === 1 && label >= 0 && label < classes.length) used(), choose(label);
 }
 
 async function begin() {

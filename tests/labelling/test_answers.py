@@ -69,8 +69,10 @@ def test_any_name_survives(named: list[tuple[str, str]]) -> None:
         (f"a.png,cat,skip,ana,{WHEN},1,round\n", "a label, 'cat', with skip"),
         (f"a.png,cat,lable,ana,{WHEN},1,round\n", "action 'lable' is none of label, skip, undo"),
         (f"a.png,cat,label,ana,{WHEN},1,rou\n", "why 'rou' is none of audit, round, tie, review, import"),
-        (f"a.png,cat,label,ana,{WHEN},one,round\n", "round 'one' is no number"),
+        (f"a.png,cat,label,ana,{WHEN},one,round\n", "round 'one' is no number of a round"),
         ("a.png,cat,label,ana,yesterday,1,round\n", "when 'yesterday' is no time"),
+        ("a.png,cat,label,ana,2026-11-25,1,round\n", "when '2026-11-25' has no zone, such as Z"),
+        (f"a.png,cat,label,ana,{WHEN},1{25 * '0'},round\n", f"round '1{25 * '0'}' is no number of a round"),
         ("<<<<<<< HEAD\n", "a mark of a merge conflict; the answers on both sides of it are kept"),
         ("=======\n", "a mark of a merge conflict; the answers on both sides of it are kept"),
         (">>>>>>> other\n", "a mark of a merge conflict; the answers on both sides of it are kept"),
@@ -106,10 +108,30 @@ def test_windows_line_ends_a_byte_order_mark_and_empty_lines_are_read() -> None:
     assert ([one[0] for one in found], problems) == (["a.png", "b.png"], [])
 
 
-@pytest.mark.parametrize("text", ["", "file,label\n", line()])
+@pytest.mark.parametrize("text", ["\n", "file,label\n", line()])
 def test_a_file_without_the_heading_is_refused(text: str) -> None:
     with pytest.raises(SystemExit, match=r"^answers.csv: line 1: the heading is not file,label,action,who,"):
         read(text)
+
+
+def test_an_empty_file_is_a_new_one_and_names_may_look_like_marks() -> None:
+    Path("answers.csv").touch()
+    assert answers.read() == ([], [])
+    answers.append([answer("=======.png"), answer("<<<<<<< a.png")])
+    assert [one.file for one in answers.read()[0]] == ["=======.png", "<<<<<<< a.png"]
+
+
+@pytest.mark.parametrize("bad", [answer("a\nb.png"), answer(label="cat\r"), answer(who=" "), answer("")])
+def test_what_could_not_be_read_again_is_not_written(bad: Answer) -> None:
+    answers.append([answer()])
+    with pytest.raises(ValueError, match=r"line break|no file|no who"):
+        answers.append([answer("b.png"), bad])
+    assert [one.file for one in answers.read()[0]] == ["a.png"]
+
+
+def test_a_clock_that_is_set_back_changes_no_order() -> None:
+    assert answers.now("2999-01-01T00:00:00.000Z") == "2999-01-01T00:00:00.001Z"
+    assert answers.now("2020-01-01T00:00:00Z") > "2026"
 
 
 def test_no_file_is_refused() -> None:

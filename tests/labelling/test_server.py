@@ -1,6 +1,7 @@
 """The page's server: what it answers, and whom it refuses."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,8 @@ def test_nothing_is_changed_by_a_get(client: TestClient) -> None:
         {"row": 0, "label": 3},
         {"rows": 5, "label": 0},
         {"rows": [0, None], "label": 0},
+        {"rows": [], "label": 0, "wrong": "abc"},
+        {"row": 89, "label": 0},
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(client: TestClient, what: Any) -> None:
@@ -138,9 +141,23 @@ def test_a_long_request_is_refused(client: TestClient) -> None:
     assert post(client, "/token/answer", {"rows": [0] * 50_000, "label": 0}).status_code == 413
 
 
-def test_no_json_is_refused(client: TestClient) -> None:
+@pytest.mark.parametrize("content", ["{", "", "[" * 50_000])
+def test_no_json_is_refused(client: TestClient, content: str) -> None:
     headers = {"Origin": ORIGIN, "Content-Type": "application/json"}
-    assert client.post("/token/answer", content="{", headers=headers).status_code == 400
+    assert client.post("/token/answer", content=content, headers=headers).status_code == 400
+
+
+def test_a_damaged_or_vanished_answers_file_is_said(client: TestClient) -> None:
+    row = client.get("/token/state").json()["questions"][0]["row"]
+    Path("answers.csv").write_text("damaged\n", encoding="utf-8")
+    for answer in (client.get("/token/state"), post(client, "/token/answer", {"row": row, "label": 0})):
+        assert answer.status_code == 503
+        assert answer.text.startswith("answers.csv: line 1: the heading is not")
+    Path("answers.csv").unlink()
+    answer = client.get("/token/state")
+    assert answer.status_code == 503
+    assert answer.text == "answers.csv: No such file or directory: it was there when this began"
+    assert not Path("answers.csv").exists()
 
 
 def test_a_full_disk_is_said_and_the_page_stays(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +176,17 @@ def test_pictures_are_served_by_their_row_alone(client: TestClient) -> None:
     answer = client.get("/token/picture/7")
     assert answer.headers["content-type"] == "image/png"
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), np.full((8, 8), 7, np.uint8))
-    for path in ("90", "-1", "x", "0/../../answers.csv", "..%2f..%2fanswers.csv", "%2e%2e/answers.csv", "0.png", ""):
+    for path in (
+        "90",
+        "-1",
+        "x",
+        "0/../../answers.csv",
+        "..%2f..%2fanswers.csv",
+        "%2e%2e/answers.csv",
+        "0.png",
+        "9" * 5000,
+        "",
+    ):
         assert client.get(f"/token/picture/{path}").status_code == 404, path
     for path in ("..%2fanswers.csv", "%2e%2e%2fparams.yaml", "page.js%00", "../page.js"):
         assert client.get(f"/token/{path}").status_code == 404, path
@@ -186,7 +213,7 @@ def test_the_grid_takes_many_at_once(client: TestClient, pile: Pile) -> None:
     assert client.get("/token/grid").json() == {"label": None, "rows": [], "saves": False}
     assert client.get("/token/review").json() == []
     assert client.get(f"/token/likely/{rows[0]}").json() == {"label": None}
-    assert client.get("/token/likely/1000").json() == {"label": None}
+    assert client.get("/token/likely/1000").status_code == 404
     assert client.get("/token/estimate").json()["points"] == []
 
 

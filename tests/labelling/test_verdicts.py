@@ -15,12 +15,12 @@ CLASSES = ["cat", "skip", "dog"]
 
 
 def given(*lines: str) -> list[Answer]:
-    """Answers from words: who, file, then a label, `-` for a skip or `<` for an undo; then round and why, if any."""
+    """Answers from words: who, file, then a label, `-` for a skip, or `<` and what is undone; round and why, if any."""
     found = []
     for number, one in enumerate(lines, start=2):
         who, file, what, *more = one.split()
-        action = {"-": "skip", "<": "undo"}.get(what, "label")
-        label = what if action == "label" else ""
+        action = {"-": "skip", "<": "undo"}.get(what[0], "label")
+        label = what.strip("<-")
         round_, why = (int(more[0]), more[1]) if more else (1, "round")
         found.append(Answer(f"{file}.png", label, action, who, "2026-01-01T00:00:00Z", round_, why, number))
     return found
@@ -39,10 +39,13 @@ def of(*lines: str) -> dict[int, Verdict]:
         (["ana a skip"], 1, False, False),
         (["ana a -"], None, False, True),
         (["ana a cat", "ana a dog"], 2, False, False),
-        (["ana a cat", "ana a <"], None, False, False),
-        (["ana a cat", "ana a dog", "ana a <"], 0, False, False),
-        (["ana a cat", "ana a <", "ana a <", "ana a dog"], 2, False, False),
-        (["ana a cat", "ben a <"], 0, False, False),
+        (["ana a cat", "ana a <cat"], None, False, False),
+        (["ana a cat", "ana a dog", "ana a <dog"], 0, False, False),
+        (["ana a cat", "ana a <cat", "ana a <cat", "ana a dog"], 2, False, False),
+        (["ana a cat", "ben a <cat"], 0, False, False),
+        (["ana a -", "ana a <-"], None, False, False),
+        (["ana a cat", "ana a -", "ana a <-"], 0, False, False),
+        (["ana a cat", "ana a dog", "ana a <cat"], 2, False, False),  # undone on another branch than corrected
         (["ana a cat", "ben a dog"], None, True, False),
         (["ana a cat", "ben a dog", "cem a dog"], 2, False, False),
         (["ana a cat", "ben a dog", "cem a skip", "dan a dog"], 2, False, False),
@@ -55,7 +58,7 @@ def of(*lines: str) -> dict[int, Verdict]:
 def test_the_majority_of_the_latest_answers_counts(
     lines: list[str], label: int | None, tie: bool, skipped: bool
 ) -> None:
-    verdict = of(*lines)[0]
+    verdict = of(*lines).get(0, Verdict({}, False))
     assert (verdict.label, verdict.tie, verdict.skipped) == (label, tie, skipped)
 
 
@@ -67,6 +70,27 @@ def test_what_is_not_there_any_more_is_named_by_line_and_the_rest_counts() -> No
         "answers.csv: line 4: 'bird' is none of the 3 classes; its answer is kept",
     ]
     assert verdicts.report([str(number) for number in range(12)])[-1] == "and 2 lines more"
+
+
+def test_what_a_class_was_called_that_is_gone_hides_what_was_said_before_and_can_be_undone() -> None:
+    found, _ = verdicts.resolve(given("ana a cat", "ana a bird"), ROWS, CLASSES)
+    assert found == {}
+    found, problems = verdicts.resolve(given("ana a cat", "ana a bird", "ana a <bird"), ROWS, CLASSES)
+    assert found[0].label == 0
+    assert len(problems) == 1
+
+
+def test_one_persons_answers_count_in_the_order_of_their_times() -> None:
+    """Whatever branch or export they come from; but what was known before counts least."""
+
+    def said(label: str, when: str, why: str = "round") -> Answer:
+        return Answer("a.png", label, "label", "ana", when, 1 if why == "round" else 0, why)
+
+    early, late = said("cat", "2026-01-01T00:00:00Z"), said("dog", "2026-01-01T01:30:00+01:00")
+    known = said("skip", "2026-02-01T00:00:00Z", "import")
+    for lines in ([early, late, known], [known, late, early]):
+        found, _ = verdicts.resolve(lines, ROWS, CLASSES)
+        assert (found[0].label, found[0].round) == (2, 1)
 
 
 def test_composed_and_decomposed_names_are_the_same() -> None:

@@ -65,6 +65,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     for part in ("train", "test"):
         files.save_array(f"data/features/embedding_{part}.npy", np.empty((0, 0), np.float32))
     label_sets.save("first_round", LabelSet.from_bought([], []))
+    files.save_array(label_sets.AUDIT_ROWS, np.empty(0, np.int64))
 
     def write(**changes: Any) -> params.Params:
         settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))

@@ -230,7 +230,9 @@ def test_a_first_round_of_the_whole_budget_makes_representatives(monkeypatch: py
     assert chosen.rows.tolist() == label_sets.load("active").rows.tolist()
     assignments = files.load_array("data/clusters/assignments.npy")
     assert len(np.unique(assignments[chosen.rows])) == len(chosen) == 10
-    assert len(label_sets.load("propagated")) == COUNT
+    spread, judging = label_sets.load("propagated"), label_sets.load("audit")
+    assert len(spread) == COUNT - 12
+    assert not set(spread.rows) & set(judging.rows), "not even a spread label of what judges"
 
 
 def test_features_auto_are_decided_by_the_first_round_of_people(
