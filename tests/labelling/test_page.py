@@ -182,6 +182,7 @@ def test_the_grid_by_keys_and_by_clicks(visit: Callable[..., Visitor]) -> None:
     before = len(files())
     visitor.page.click("text=Grid")
     visitor.page.wait_for_selector("#cells button:focus")
+    visitor.page.wait_for_selector("#confirm:not([disabled])")
     cells = [int(one.get_attribute("data-row") or -1) for one in visitor.page.query_selector_all("#cells button")]
     assert len(cells) > 1
     visitor.page.keyboard.press("ArrowRight")
@@ -200,6 +201,37 @@ def test_the_grid_by_keys_and_by_clicks(visit: Callable[..., Visitor]) -> None:
     while files()[-1][1] != "undo" and time.monotonic() < deadline:
         time.sleep(0.02)
     assert files()[-1][1] == "undo"
+
+
+def test_a_key_that_is_held_down_is_one_answer(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(clusters=60)
+    visitor.answer(6 + 8)
+    before = len(files())
+    held = """key => { for (let at = 0; at < 20; at++)
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, repeat: at > 0})) }"""
+    row = visitor.row()
+    visitor.page.evaluate(held, " ")
+    visitor.wait(str(row))
+    assert len(files()) == before + 1
+    visitor.page.click("text=Grid")
+    visitor.page.wait_for_selector("#confirm:not([disabled])")
+    rows = visitor.page.locator("#cells button").count()
+    visitor.page.evaluate(held, "Enter")
+    visitor.page.wait_for_selector("#confirm:not([disabled])")
+    time.sleep(0.3)
+    assert len(files()) == before + 1 + rows
+
+
+def test_marks_of_the_grid_stay_while_somebody_looks_elsewhere(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(clusters=60)
+    visitor.answer(6 + 8)
+    visitor.page.click("text=Grid")
+    visitor.page.wait_for_selector("#confirm:not([disabled])")
+    visitor.page.locator("#cells button").first.click()
+    visitor.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    time.sleep(0.3)
+    visitor.page.wait_for_selector("body:not([aria-busy])")
+    assert visitor.page.locator('#cells [aria-pressed="true"]').count() == 1
 
 
 def test_the_review_begins_with_suspects_and_a_label_can_stay(visit: Callable[..., Visitor]) -> None:
