@@ -32,16 +32,22 @@ def enter_root() -> Path:
     >>> enter_root() == Path.cwd()
     True
     """
-    root = Path(_git("rev-parse", "--show-toplevel"))
+    root = Path(git("rev-parse", "--show-toplevel"))
     if not (root / "dvc.yaml").is_file():
         raise SystemExit(f"{root}: the git repository here is not this project's; {REMEDY}")
-    _git("log", "-1", "--format=%H")
+    git("log", "-1", "--format=%H")
     os.chdir(root)
     return root
 
 
-def _git(*command: str) -> str:
-    """Return what git prints, without the last line's end."""
+def git(*command: str) -> str:
+    """Return what git prints, without the last line's end.
+
+    Raises
+    ------
+    SystemExit
+        With one line that names the remedy, if there is no git, or it refuses.
+    """
     environment = os.environ | {"LC_ALL": "C"}
     try:
         done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8", env=environment, check=False)

@@ -1,11 +1,12 @@
 """The accuracy on the audit after each round of labelling, from the commits of this repository's history."""
 
 import json
-import subprocess
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from experiments.repository import git
 from stages.registry import CLASSIFIERS, LABEL_SETS
 
 METRICS = "metrics/metrics.json"
@@ -27,8 +28,10 @@ def read() -> pd.DataFrame:
     >>> read().columns.tolist()[:4]  # doctest: +SKIP
     ['commit', 'model', 'label_set', 'labels']
     """
-    listed = _git("log", "--reverse", "--format=%h", "--", METRICS).split()
-    rows = [row for commit in listed for row in rows_of(commit, _metrics(commit))]
+    rows = []
+    with suppress(SystemExit):  # there is no git repository
+        for commit in git("log", "--reverse", "--format=%h", "--diff-filter=d", "--", METRICS).split():
+            rows += rows_of(commit, json.loads(git("show", f"{commit}:{METRICS}")))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.drop_duplicates(["model", "label_set", "labels", "images"], keep="last", ignore_index=True)
 
@@ -53,16 +56,3 @@ def rows_of(commit: str, metrics: dict[str, Any]) -> list[dict[str, Any]]:
             facts = {"commit": commit, "model": model, "label_set": name, "labels": metrics["bought"].get(source)}
             rows.append(facts | {"accuracy": accuracy} | interval | {"images": audit["images"]})
     return rows
-
-
-def _metrics(commit: str) -> dict[str, Any]:
-    try:
-        found = json.loads(_git("show", f"{commit}:{METRICS}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _git(*command: str) -> str:
-    done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8", check=False)
-    return done.stdout if done.returncode == 0 else ""

@@ -9,6 +9,7 @@ from typing import Any
 from labelling import answers, label_studio, verdicts
 from labelling.answers import IMPORT, Answer
 from labelling.project import Project
+from stages import picture_files
 
 
 def from_file(project: Project, path: Path, who: str) -> list[str]:
@@ -56,12 +57,10 @@ def from_csv(project: Project, text: str, path: Path, who: str) -> tuple[list[An
     found, problems = [], []
     given: dict[int, int] = {}
     classes = verdicts.rows_by_name(project.classes)
-    table = csv.DictReader(text.splitlines(), strict=True)
+    line = 1
     try:
-        if not {"file", "label"} <= set(table.fieldnames or ()):
-            raise SystemExit(f"{path}: line 1: the heading is not file,label")
-        for row in table:
-            where, file, label = f"{path}: line {table.line_num}", row["file"] or "", (row["label"] or "").strip()
+        for line, file, label in picture_files.label_rows(path, text.splitlines()):
+            where = f"{path}: line {line}"
             at, number = project.row(file), verdicts.found(label, classes)
             if at is None:
                 problems.append(f"{where}: {file!r} is not among the training pictures")
@@ -73,7 +72,7 @@ def from_csv(project: Project, text: str, path: Path, who: str) -> tuple[list[An
                 name = project.classes[number]
                 found.append(Answer(project.names[at], name, "label", who, answers.now(), 0, IMPORT))
     except csv.Error as error:
-        raise SystemExit(f"{path}: after line {table.line_num}: {error}") from None
+        raise SystemExit(f"{path}: after line {line}: {error}") from None
     return found, problems
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats
 from fewlabels.choosing.questions import draw_order
+from fewlabels.choosing.representatives import nearest_of
 from fewlabels.choosing.rounds import QueryStrategy
 from labelling import verdicts
 from labelling.answers import Answer
 from labelling.verdicts import Verdict
-from stages import files, inputs, params, people, questions, ridge, sources
+from stages import budget, files, inputs, params, questions, ridge, sources
 
-CLUSTERS = Path("data/clusters")
 NEEDED = ("flat/names.txt", "flat/classes.json", "features/train.npy", "features/chosen.json", "clusters/distances.npy")
 
 
@@ -74,12 +74,9 @@ class Project:
 
     def nearest(self, labelled: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find, for each cluster without a labelled picture, the one nearest its centroid that may be asked about."""
-        assignments, distances = (files.load_array(CLUSTERS / f"{one}.npy") for one in ("assignments", "distances"))
-        free = np.setdiff1d(np.arange(len(self.names)), exclude)
-        free = free[~np.isin(assignments[free], assignments[labelled])]
-        order = free[np.lexsort((distances[free], assignments[free]))]
-        _, first = np.unique(assignments[order], return_index=True)
-        return np.sort(order[first])
+        assignments, distances = inputs.clusters()
+        free = np.setdiff1d(np.flatnonzero(~np.isin(assignments, assignments[labelled])), exclude)
+        return np.sort(nearest_of(free, assignments, distances))
 
     def classifier(self) -> Any:
         """Build the classifier that chooses, not trained yet."""
@@ -118,7 +115,7 @@ def load(settings: params.Params | None = None) -> Project:
             raise SystemExit(f"data/{name} is not there yet: `dvc repro kmeans` makes it, and `make label` does both")
     chosen = files.load_json(inputs.FEATURES / "chosen.json")
     originals = np.array(files.load_array(inputs.FEATURES / "originals.npy"))
-    people.check_size(settings.audit, settings.clusters, originals)
+    budget.check_pictures(settings.audit, settings.clusters, originals)
     return Project(
         settings,
         inputs.names(),

@@ -11,6 +11,7 @@ import secrets
 import socket
 import webbrowser
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +118,10 @@ def app(session: Session, token: str, host: str) -> ASGIApp:
     -------
     ASGI application
     """
-
-    pictures_in_all = len(session.project.names)
-
-    def setting(request: Request) -> Any:
-        return {"classes": session.project.classes, "pictures": pictures_in_all}
+    count = len(session.project.names)
 
     def picture(request: Request) -> Response:
-        row = _row(request, pictures_in_all)
+        row = _row(request, count)
         try:
             content, kind = pictures.encoded(session.project, row, MOST)
         except UnreadableError as error:
@@ -150,12 +147,12 @@ def app(session: Session, token: str, host: str) -> ASGIApp:
 
     routes = [
         *(file(one) for one in ("index.html", "page.css", "page.js", "icon.svg")),
-        Route("/setting", _named(setting)),
+        Route("/setting", _named(lambda request: {"classes": session.project.classes})),
         Route("/state", _named(lambda request: session.state())),
         Route("/estimate", _named(lambda request: session.estimate())),
         Route("/grid", _named(lambda request: session.grid())),
         Route("/review", _named(lambda request: session.review())),
-        Route("/likely/{row}", _named(lambda request: {"label": session.likely(_row(request, pictures_in_all))})),
+        Route("/likely/{row}", _named(lambda request: {"label": session.likely(_row(request, count))})),
         Route("/picture/{row}", _named(picture)),
         Route("/answer", _posted(answer), methods=["POST"]),
         Route("/undo", _posted(undo), methods=["POST"]),
@@ -171,31 +168,30 @@ def _row(request: Request, count: int) -> int:
     return int(text)
 
 
+def _done(act: Callable[[Any], Any], given: Any) -> Response:
+    """Answer with what an action gives, or with a fault of the files in one sentence."""
+    try:
+        found = act(given)
+    except OSError as error:
+        raise HTTPException(507, f"{error.filename or 'not saved'}: {error.strerror or error}") from None
+    except SystemExit as error:
+        raise HTTPException(503, str(error)) from None
+    return found if isinstance(found, Response) else JSONResponse(found)
+
+
 def _named(act: Callable[[Request], Any]) -> Callable[[Request], Response]:
-    """Make an endpoint of a question: what is there, or a fault in one sentence."""
-
-    def endpoint(request: Request) -> Response:
-        try:
-            found = act(request)
-        except SystemExit as error:
-            raise HTTPException(503, str(error)) from None
-        return found if isinstance(found, Response) else JSONResponse(found)
-
-    return endpoint
+    """Make an endpoint of a question."""
+    return partial(_done, act)
 
 
 def _posted(act: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
-    """Make an endpoint of what a person does: JSON in, the state after it out, or a fault in one sentence."""
+    """Make an endpoint of what a person does: JSON in, the state after it out."""
 
-    def done(body: bytes) -> Response:
+    def understood(body: bytes) -> Response:
         try:
-            return JSONResponse(act(_json(body)))
+            return _done(act, _json(body))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise HTTPException(400, f"not understood: {error}") from None
-        except OSError as error:
-            raise HTTPException(507, f"{error.filename or 'not saved'}: {error.strerror or error}") from None
-        except SystemExit as error:
-            raise HTTPException(503, str(error)) from None
 
     async def endpoint(request: Request) -> Response:
         body = b""
@@ -203,7 +199,7 @@ def _posted(act: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:
             body += part
             if len(body) > LONGEST:
                 raise HTTPException(413, "too long")
-        return await run_in_threadpool(done, body)
+        return await run_in_threadpool(understood, body)
 
     return endpoint
 

@@ -24,7 +24,7 @@ from fewlabels.suspects import suspects
 from labelling import answers, verdicts
 from labelling.answers import AUDIT, REVIEW, ROUND, TIE, Answer
 from labelling.project import Project
-from labelling.verdicts import SKIPPED, Labelled, Verdict
+from labelling.verdicts import SKIPPED, Labelled
 
 AHEAD = 6
 """Questions that are handed out at once, so that their pictures are there before they are asked."""
@@ -59,12 +59,10 @@ class Session:
         self._lock = threading.RLock()
         self._worker = ThreadPoolExecutor(1, "next round")
         self._read: tuple[int, int] | None = None
-        self._answers: list[Answer] = []
-        self._verdicts: dict[int, Verdict] = {}
         self._round: tuple[Any, Future[Any]] | None = None
         self._handed: tuple[Any, list[int]] = (None, [])
-        self._models: dict[str, tuple[Any, Any]] = {}
-        self._again: list[int] = []
+        self._computed: dict[str, tuple[Any, Any]] = {}
+        self._marked: list[int] = []
         if not path.exists():
             answers.append([], path)
         self._refresh()
@@ -75,28 +73,25 @@ class Session:
         """Tell everything that a page shows: the questions, how far it is, and what the labels have brought."""
         with self._lock:
             self._refresh()
-            training, audit = self._training(), verdicts.for_audit(self._verdicts)
-            bought = int((training.rounds > 0).sum())
-            number, end = round_of(bought, self.project.sizes())
-            number = min(number, len(self.project.sizes()))
-            start = end - self.project.sizes()[number - 1]
-            questions, busy, stage = self._questions(training, len(audit.rows))
+            settings, sizes = self.project.settings, self.project.sizes()
+            bought, audited = self._bought, len(self._audit.rows)
+            number = min(self._number, len(sizes))
+            start = self._end - sizes[number - 1]
+            questions, busy, stage = self._questions()
             pace = self._pace()
-            left = self.project.settings.clusters - bought + max(0, self.project.settings.audit - len(audit.rows))
+            left = settings.clusters - bought + max(0, settings.audit - audited)
             return {
-                "who": self.who,
                 "stage": stage,
                 "busy": busy,
                 "message": self._message(stage),
                 "questions": questions[:AHEAD],
-                "left": len(questions),
-                "round": {"number": number, "done": bought - start, "size": end - start},
-                "budget": {"done": bought, "size": self.project.settings.clusters, "free": len(training.rows) - bought},
-                "audit": {"done": len(audit.rows), "size": self.project.settings.audit},
+                "round": {"number": number, "done": bought - start, "size": self._end - start},
+                "budget": {"done": bought, "size": settings.clusters, "free": len(self._training.rows) - bought},
+                "audit": {"done": audited, "size": settings.audit},
                 "pace": pace,
                 "minutes": None if pace is None else left / pace,
                 "history": self._history(),
-                "undo": bool(self._live_answers()),
+                "undo": bool(self._mine),
                 "problems": verdicts.report(self.problems),
             }
 
@@ -113,13 +108,13 @@ class Session:
         """List all questions of now."""
         with self._lock:
             self._refresh()
-            return self._all_questions()
+            return self._questions()[0]
 
     def predicted(self, rows: Sequence[int]) -> dict[int, tuple[int, float]]:
         """Give the likeliest class of some pictures and its probability; of none, before there is a model."""
         with self._lock:
             self._refresh()
-            model = self._model()
+            model = self._model("earlier", self._earlier)
         if model is None:
             return {}
         probabilities = model.predict_proba(self.project.features[list(rows)])
@@ -130,10 +125,7 @@ class Session:
         """Estimate the accuracy after each round on the audited pictures, and what further labels may bring."""
         with self._lock:
             self._refresh()
-            training, audit = self._training(), verdicts.for_audit(self._verdicts)
-            number, _ = round_of(int((training.rounds > 0).sum()), self.project.sizes())
-        over = training.rounds < number
-        known = Labelled(training.rows[over], training.labels[over], training.rounds[over])
+            known, audit = self._earlier, self._audit
         found: dict[str, Any] = self._kept("estimate", _digest(*known, *audit), lambda: self._estimate(known, audit))
         return found
 
@@ -145,12 +137,14 @@ class Session:
         largest.
         """
         with self._lock:
-            state, model = self.state(), self._model()
-            rows = [one["row"] for one in self._all_questions() if one["row"] not in self._again]
-            if state["stage"] != ROUND or model is None or not rows:
+            self._refresh()
+            questions, _, stage = self._questions()
+            rows = [one["row"] for one in questions if one["row"] not in self._marked]
+            predicted = self.predicted(rows) if stage == ROUND and rows else {}
+            if not predicted:
                 return {"label": None, "rows": [], "saves": False}
             groups: dict[int, list[tuple[float, int]]] = {}
-            for row, (label, sure) in self.predicted(rows).items():
+            for row, (label, sure) in predicted.items():
                 groups.setdefault(label, []).append((sure, row))
             saved = {label: sum(2 * sure - 1 for sure, _ in group) - 1 for label, group in groups.items()}
             label = max(saved, key=lambda one: (max(saved[one], 0), len(groups[one])))
@@ -161,7 +155,7 @@ class Session:
         """List what is worth a second look: suspects first, then what people disagree about, then what was skipped."""
         with self._lock:
             self._refresh()
-            training, model = self._training(), self._model(now=True)
+            training, model = self._training, self._model("now", self._training)
             found: list[dict[str, Any]] = []
             if model is not None:
                 left_out = model.leave_one_out_proba()
@@ -178,11 +172,12 @@ class Session:
     def likely(self, row: int) -> int | None:
         """Tell the class that the model takes a picture for; None of an audited one, which it must not influence."""
         with self._lock:
+            self._refresh()
             verdict = self._verdicts.get(row)
-            model = self._model()
-            if model is None or self.state()["stage"] == AUDIT or (verdict and verdict.audit):
+            if self._questions()[2] == AUDIT or (verdict and verdict.audit):
                 return None
-            return self.predicted([row])[row][0]
+            predicted = self.predicted([row])
+            return predicted[row][0] if predicted else None
 
     # ---- what a person does
 
@@ -206,8 +201,8 @@ class Session:
             self._refresh()
             if not -1 <= label < len(self.project.classes):
                 raise ValueError(f"label: {label} is no class")
-            asked = {one["row"]: one for one in self._all_questions()}
-            lines = []
+            asked = {one["row"]: one for one in self._questions()[0]}
+            lines, now = [], self._now()
             for row in dict.fromkeys(rows):
                 if not 0 <= row < len(self.project.names):
                     raise ValueError(f"row: {row} is none of the {len(self.project.names)} pictures")
@@ -219,14 +214,14 @@ class Session:
                 if said is None or said.label != label or (review and said.why != REVIEW and why == REVIEW):
                     action = "skip" if label == SKIPPED else "label"
                     name = "" if label == SKIPPED else self.project.classes[label]
-                    lines.append(Answer(self.project.names[row], name, action, self.who, self._now(), number, why))
+                    lines.append(Answer(self.project.names[row], name, action, self.who, now, number, why))
             self._write(lines)
-            self._again = [row for row in self._again if row not in rows]
+            self._marked = [row for row in self._marked if row not in rows]
 
     def set_aside(self, rows: Sequence[int]) -> None:
         """Keep pictures out of the grid that were marked as wrong there: they are asked one by one."""
         with self._lock:
-            self._again += [row for row in rows if row not in self._again]
+            self._marked += [row for row in rows if row not in self._marked]
 
     def undo(self) -> int | None:
         """Take back the latest answer of this person.
@@ -238,10 +233,9 @@ class Session:
         """
         with self._lock:
             self._refresh()
-            live = self._live_answers()
-            if not live:
+            if not self._mine:
                 return None
-            last = live[-1]
+            last = self._mine[-1]
             self._write([Answer(last.file, last.label, "undo", self.who, self._now(), last.round, last.why)])
             return self.project.row(last.file)
 
@@ -259,6 +253,13 @@ class Session:
         self._answers, unread = answers.read(self.path)
         self._verdicts, unknown = self.project.verdicts(self._answers)
         self.problems = [*unread, *unknown, *self._late_audit()]
+        self._mine = self._live_answers()
+        self._training = verdicts.for_training(self._verdicts, self.project.originals)
+        self._audit = verdicts.for_audit(self._verdicts)
+        self._bought = int((self._training.rounds > 0).sum())
+        self._number, self._end = round_of(self._bought, self.project.sizes())
+        self._earlier = self._training.only(self._training.rounds < self._number)
+        self._excluded = self._never_asked()
         self._read = version
 
     def _now(self) -> str:
@@ -297,88 +298,76 @@ class Session:
             return REVIEW, verdict.round
         if question:
             return question["why"], question["round"]
-        bought = int((self._training().rounds > 0).sum())
-        return ROUND, min(round_of(bought, self.project.sizes())[0], len(self.project.sizes()))
+        return ROUND, verdict.round if verdict else 0
 
     def _history(self) -> list[dict[str, Any]]:
         """List the pictures that this person answered, the latest last, each with their answer."""
         latest: dict[int, dict[str, Any]] = {}
-        for one in self._live_answers()[-HISTORY:]:
+        for one in self._mine[-HISTORY:]:
             row = self.project.row(one.file)
             said = self._verdicts[row].says.get(self.who) if row in self._verdicts else None
             if row is None or said is None:
                 continue
             latest.pop(row, None)
-            label = said.label
-            latest[row] = {"row": row, "file": one.file, "label": label}
+            latest[row] = {"row": row, "file": one.file, "label": said.label}
         return list(latest.values())
 
     def _pace(self) -> float | None:
         """Compute this person's answers in a minute, by the median of the latest; breaks do not count."""
-        times = [datetime.fromisoformat(one.when) for one in self._live_answers()[-PACE:]]
+        times = [datetime.fromisoformat(one.when) for one in self._mine[-PACE:]]
         steps = [(end - start).total_seconds() for start, end in pairwise(times)]
         steps = [step for step in steps if 0 < step < PAUSE]
         return 60 / max(median(steps), 0.05) if len(steps) >= 5 else None
 
     # ---- the questions
 
-    def _training(self) -> Labelled:
-        return verdicts.for_training(self._verdicts, self.project.originals)
-
-    def _questions(self, training: Labelled, audited: int) -> tuple[list[dict[str, Any]], bool, str]:
+    def _questions(self) -> tuple[list[dict[str, Any]], bool, str]:
         """Find all questions of now, whether they are still being chosen, and what kind they are."""
         ties = [row for row, one in self._verdicts.items() if one.tie and self.who not in one.says]
         if ties:
             asked = [(row, self._verdicts[row]) for row in ties]
             return [self._question(row, AUDIT if one.audit else TIE, one.round) for row, one in asked], False, TIE
-        if audited < self.project.settings.audit:
-            rows = self._audit_rows(audited)
-            if rows:
-                return [self._question(row, AUDIT, 0) for row in rows], False, AUDIT
-        if self.project.undecided and self.project.settings.cluster_margin.first_round <= (training.rounds == 1).sum():
+        settings = self.project.settings
+        if len(self._audit.rows) < settings.audit and (rows := self._audit_rows()):
+            return [self._question(row, AUDIT, 0) for row in rows], False, AUDIT
+        if self.project.undecided and settings.cluster_margin.first_round <= (self._training.rounds == 1).sum():
             return [], False, "features"
-        bought = int((training.rounds > 0).sum())
-        if bought >= self.project.settings.clusters:
+        if self._bought >= settings.clusters:
             return [], False, "spent"
-        number, rows, busy = self._round_rows(training, bought)
-        if not busy and not len(rows):
+        rows, busy = self._round_rows()
+        if not busy and not rows:
             return [], False, "empty"
-        return [self._question(row, ROUND, number) for row in rows], busy, ROUND
-
-    def _all_questions(self) -> list[dict[str, Any]]:
-        audited = len(verdicts.for_audit(self._verdicts).rows)
-        return self._questions(self._training(), audited)[0]
+        return [self._question(row, ROUND, self._number) for row in rows], busy, ROUND
 
     def _question(self, row: int, why: str, number: int) -> dict[str, Any]:
         return {"row": int(row), "file": self.project.names[row], "why": why, "round": number}
 
-    def _audit_rows(self, audited: int) -> list[int]:
+    def _audit_rows(self) -> list[int]:
         # People who answer at the same time have the same pictures in different orders.
-        wanted = self.project.settings.audit - audited
+        wanted = self.project.settings.audit - len(self._audit.rows)
         fresh = (row for row in self.project.audit_order if row not in self._verdicts or not self._verdicts[row].says)
         return sorted(islice(fresh, wanted), key=lambda row: crc32(f"{self.who}\n{row}".encode()))
 
-    def _round_rows(self, training: Labelled, bought: int) -> tuple[int, list[int], bool]:
-        """Find what is left of the round; the choice itself is made beside, and takes seconds."""
-        number, end = round_of(bought, self.project.sizes())
-        before = training.rounds < number
+    def _round_rows(self) -> tuple[list[int], bool]:
+        """Find what is left of the round, and whether it is still being chosen, which is done beside in seconds."""
+        training, wanted = self._training, self._end - self._bought
         undecided = [(row, one.round) for row, one in self._verdicts.items() if one.skipped or one.tie]
         skipped = np.array([row for row, _ in undecided], np.int64)
         skipped_rounds = np.array([round_ for _, round_ in undecided], np.int64)
-        answered, exclude = {*training.rows.tolist(), *skipped.tolist()}, self._excluded()
+        answered, exclude = {*training.rows.tolist(), *skipped.tolist()}, self._excluded
         if self.project.one_of_each_cluster:
             rows = self.project.nearest(training.rows, np.union1d(exclude, skipped))
-            return number, [int(row) for row in rows[: end - bought]], False
-        base = (number, _digest(training.rows[before], training.labels[before], exclude))
+            return [int(row) for row in rows[:wanted]], False
+        base = (self._number, _digest(*self._earlier, exclude))
         key, handed = self._handed
         left = [row for row in handed if row not in answered] if key == base else []
         if left:
-            return number, left[: end - bought], False
+            return left[:wanted], False
         done = self._round[1] if self._round and self._round[0] == (base, len(answered)) else None
         if done is None:
             done = self._worker.submit(
                 next_questions,
-                self.project.query(number),
+                self.project.query(self._number),
                 self.project.features,
                 *training,
                 sizes=self.project.sizes(),
@@ -388,15 +377,15 @@ class Session:
             )
             self._round = ((base, len(answered)), done)
         if not done.done():
-            return number, [], True
+            return [], True
         _, chosen = done.result()
         fresh = [int(row) for row in chosen]
         # People who answer at the same time begin at different places.
         shift = crc32(self.who.encode()) % max(1, len(fresh))
         self._handed = (base, fresh[shift:] + fresh[:shift])
-        return number, list(self._handed[1]), False
+        return list(self._handed[1]), False
 
-    def _excluded(self) -> Rows:
+    def _never_asked(self) -> Rows:
         """Find the rows that no round may ask about: audited pictures, and all copies."""
         audited = np.array([row for row, one in self._verdicts.items() if one.audit], np.int64)
         originals = self.project.originals
@@ -412,24 +401,20 @@ class Session:
 
     # ---- the model
 
-    def _model(self, now: bool = False) -> Any:
-        """Train the classifier on the labels of earlier rounds, or on all of now; None if they are of one class."""
-        training = self._training()
-        number, _ = round_of(int((training.rounds > 0).sum()), self.project.sizes())
-        used = np.ones(len(training.rows), bool) if now else training.rounds < number
-        rows, labels = training.rows[used], training.labels[used]
-        return self._kept(f"model {now}", _digest(rows, labels), lambda: self._trained(rows, labels))
+    def _model(self, name: str, known: Labelled) -> Any:
+        """Train the classifier on some labels, once; None if they are of one class."""
+        return self._kept(name, _digest(*known), lambda: self._trained(known))
 
-    def _trained(self, rows: Rows, labels: NDArray[np.uint8]) -> Any:
-        if len(np.unique(labels)) < 2:
+    def _trained(self, known: Labelled) -> Any:
+        if len(np.unique(known.labels)) < 2:
             return None
-        return self.project.classifier().fit(self.project.features[rows], labels)
+        return self.project.classifier().fit(self.project.features[known.rows], known.labels)
 
     def _estimate(self, training: Labelled, audit: Labelled) -> dict[str, Any]:
         points = []
         for number in sorted({0, *training.rounds.tolist()}):
-            used = training.rounds <= number
-            model = self._trained(training.rows[used], training.labels[used])
+            used = training.only(training.rounds <= number)
+            model = self._trained(used)
             if model is None or not len(audit.rows):
                 continue
             right = int((model.predict(self.project.features[audit.rows]) == audit.labels).sum())
@@ -437,7 +422,7 @@ class Session:
             points.append(
                 {
                     "round": number,
-                    "labels": int(used.sum()),
+                    "labels": len(used.rows),
                     "accuracy": right / len(audit.rows),
                     "low": low,
                     "high": high,
@@ -460,9 +445,9 @@ class Session:
 
     def _kept(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
         """Compute something once for each state of the answers."""
-        if self._models.get(name, (None, None))[0] != key:
-            self._models[name] = (key, make())
-        return self._models[name][1]
+        if self._computed.get(name, (None, None))[0] != key:
+            self._computed[name] = (key, make())
+        return self._computed[name][1]
 
 
 def _digest(*arrays: NDArray[Any]) -> int:

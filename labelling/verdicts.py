@@ -90,6 +90,10 @@ class Labelled(NamedTuple):
     labels: NDArray[np.uint8]
     rounds: NDArray[np.int64]
 
+    def only(self, which: NDArray[np.bool_]) -> "Labelled":
+        """Take some of them."""
+        return Labelled(self.rows[which], self.labels[which], self.rounds[which])
+
 
 def rows_by_name(names: Sequence[str]) -> dict[str, int]:
     """Find the row of each name, and of its form with composed characters: systems differ in how they store an ü."""

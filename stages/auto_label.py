@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fewlabels import pictures
 from fewlabels.label_set import LabelSet
+from fewlabels.spreading.copies import label_copies
 from fewlabels.suspects import suspects
 from stages import command, files, inputs, label_sets, params, predictions
 from stages.registry import LABEL_SETS
@@ -80,10 +81,9 @@ def labelled_rows(
     for row in np.flatnonzero(originals != np.arange(len(originals))):
         original = rows[originals[row]]
         rows[row] = original | {"file": names[row]} | ({"source": "copy"} if original["source"] == "model" else {})
-    for row, label, paid in zip(bought.rows, bought.labels, bought.bought, strict=True):
-        rows[row] = _row(names[row], classes[label], 1, "bought" if paid else "copy")
-    for row, label in zip(audit.rows, audit.labels, strict=True):
-        rows[row] = _row(names[row], classes[label], 1, "audit")
+    for source, known in (("bought", bought), ("audit", label_copies(audit, originals))):
+        for row, label, given in zip(known.rows, known.labels, known.bought, strict=True):
+            rows[row] = _row(names[row], classes[label], 1, source if given else "copy")
     return rows
 
 

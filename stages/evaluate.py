@@ -19,7 +19,6 @@ from fewlabels.scores import accuracy_interval, classifier_scores, cluster_purit
 from stages import command, files, inputs, label_sets, params, predictions
 from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
-CLUSTERS = Path("data/clusters")
 PLOTS, PICTURES = Path("data/plots"), Path("data/pictures")
 SHOWN = 60
 """Images in a picture of examples."""
@@ -31,6 +30,7 @@ def main() -> None:
     settings, classes = params.load(), inputs.class_names()
     asked = settings.oracle == "people"
     true_labels, judged_labels = _asked_labels(settings) if asked else _true_labels()
+    assignments = files.load_array(inputs.CLUSTERS / "assignments.npy")
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
     predictions.remove_others(models)
     details: dict[str, Any] = {
@@ -46,8 +46,8 @@ def main() -> None:
             "audit_images": len(judged_labels) if asked else 0,
             "features": files.load_json(inputs.FEATURES / "chosen.json"),
         },
-        "kmeans": files.load_json(CLUSTERS / "scores.json")
-        | {"purity": None if asked else cluster_purity(files.load_array(CLUSTERS / "assignments.npy"), true_labels)},
+        "kmeans": files.load_json(inputs.CLUSTERS / "scores.json")
+        | {"purity": None if asked else cluster_purity(assignments, true_labels)},
         "label_sets": {
             name: label_set_scores(label_sets.load(name), true_labels)
             for name in LABEL_SETS

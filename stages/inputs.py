@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fewlabels.arrays import Floats
 from stages import files
 
-FLAT, FEATURES = Path("data/flat"), Path("data/features")
+FLAT, FEATURES, CLUSTERS = Path("data/flat"), Path("data/features"), Path("data/clusters")
 
 
 def images(part: str) -> NDArray[np.uint8]:
@@ -25,6 +25,11 @@ def features(part: str) -> Floats:
 def transformer() -> Any:
     """Load what computes these features from raw pixels."""
     return files.load_object(FEATURES / "transformer.joblib")
+
+
+def clusters() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Map into memory the cluster of each training image, and its distance to the centroid of that."""
+    return files.load_array(CLUSTERS / "assignments.npy"), files.load_array(CLUSTERS / "distances.npy")
 
 
 def names() -> list[str]:

@@ -1,7 +1,5 @@
 """Cluster the training images by k-means: as many clusters as labels can be bought."""
 
-from pathlib import Path
-
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -9,8 +7,6 @@ from fewlabels.clustering.assignment import distinct_nearest
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
 from stages import command, files, inputs, params
-
-CLUSTERS = Path("data/clusters")
 
 
 @files.record_cost("data/costs/kmeans.json")
@@ -26,15 +22,15 @@ def main() -> None:
         transformer, features = inputs.transformer(), inputs.features("train")
     kmeans = KMeans(settings.clusters, random_state=settings.seed).fit(features)
     print(f"inertia {kmeans.inertia_:,.0f} after {kmeans.n_iter_} passes")
-    files.save_array(CLUSTERS / "assignments.npy", kmeans.labels_)
-    files.save_array(CLUSTERS / "distances.npy", kmeans.distances_)
-    files.save_object(CLUSTERS / "kmeans.joblib", make_pipeline(transformer, kmeans))
+    files.save_array(inputs.CLUSTERS / "assignments.npy", kmeans.labels_)
+    files.save_array(inputs.CLUSTERS / "distances.npy", kmeans.distances_)
+    files.save_object(inputs.CLUSTERS / "kmeans.joblib", make_pipeline(transformer, kmeans))
     scores = {
         "inertia": kmeans.inertia_,
         "iterations": kmeans.n_iter_,
         "distinct_nearest": distinct_nearest(features, kmeans.cluster_centers_),
     }
-    files.save_json(CLUSTERS / "scores.json", scores)
+    files.save_json(inputs.CLUSTERS / "scores.json", scores)
 
 
 if __name__ == "__main__":

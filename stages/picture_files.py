@@ -8,7 +8,7 @@ import csv
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,25 +160,48 @@ def read_labels(folder: Path, files: Sequence[str], classes: Sequence[str] | Non
     lines: dict[str, int] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            table = csv.DictReader(stream, strict=True)
-            if not {"file", "label"} <= set(table.fieldnames or ()):
-                raise SystemExit(f"{path}: line 1: the heading is not file,label")
-            for row in table:
-                line = f"{path}: line {table.line_num}"
-                file, label = row["file"] or "", composed((row["label"] or "").strip())
-                file = file if file in exact else by_composed.get(composed(file), file)
+            for number, named, label in label_rows(path, stream):
+                line = f"{path}: line {number}"
+                file = named if named in exact else by_composed.get(composed(named), named)
                 if file not in exact:
-                    raise SystemExit(f"{line}: {row['file']!r} is not in {folder}")
+                    raise SystemExit(f"{line}: {named!r} is not in {folder}")
                 if not label:
                     raise SystemExit(f"{line}: {file} has no label; leave out pictures whose label nobody knows")
                 if classes is not None and label not in classes:
                     raise SystemExit(f"{line}: {label!r} is not one of data.classes")
                 if labels.setdefault(file, label) != label:
                     raise SystemExit(f"{line}: {file} is {label!r} here and {labels[file]!r} in line {lines[file]}")
-                lines.setdefault(file, table.line_num)
+                lines.setdefault(file, number)
     except (csv.Error, UnicodeDecodeError) as error:
         raise SystemExit(f"{path}: {error}") from None
     return labels
+
+
+def label_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    """Read a table of labels, a heading with file and label and a line for each picture.
+
+    Parameters
+    ----------
+    path : Path
+        That an error names.
+    lines : iterable of str
+
+    Yields
+    ------
+    (int, str, str)
+        The number of the line, the file and the label, composed and without blanks at its ends.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if the heading is another.
+    csv.Error
+    """
+    table = csv.DictReader(lines, strict=True)
+    if not {"file", "label"} <= set(table.fieldnames or ()):
+        raise SystemExit(f"{path}: line 1: the heading is not file,label")
+    for row in table:
+        yield table.line_num, row["file"] or "", composed((row["label"] or "").strip())
 
 
 def _by_folder(

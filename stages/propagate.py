@@ -1,7 +1,5 @@
 """Spread the bought labels: over clusters, over the images near each centroid, and as soft labels of all images."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,13 +9,11 @@ from fewlabels.spreading.clusters import propagate, within_percentile
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import command, files, inputs, label_sets, params, ridge
 
-CLUSTERS = Path("data/clusters")
-
 
 def main() -> None:
     settings = params.load()
     representatives, active = label_sets.load("representatives"), label_sets.load("active")
-    assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
+    assignments, distances = inputs.clusters()
     # What judges the models, and copies of it, has no label to train on, not even one that is spread to it.
     originals = files.load_array(inputs.FEATURES / "originals.npy")
     trained_on = ~np.isin(originals, originals[files.load_array(label_sets.AUDIT_ROWS)])

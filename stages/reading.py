@@ -6,7 +6,7 @@ the result does not depend on how many.
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,28 +59,7 @@ def read(path: Path, image_shape: Sequence[int], fit: str) -> NDArray[np.uint8]:
     """
     height, width = image_shape[:2]
     mode = "RGB" if len(image_shape) == 3 else "L"
-    try:
-        if not path.stat().st_size:
-            raise UnreadableError("empty file")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise UnreadableError(
-                        f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS // 10**6} million"
-                    )
-                side = 2 * max(height, width)
-                picture.draft(None, (side, side))  # a JPEG file can be read at half or less of its size
-                upright = ImageOps.exif_transpose(picture)
-                fitted = _fitted(_plain(upright, mode), (width, height), fit, mode)
-    except UnreadableError:
-        raise
-    except OSError as error:
-        raise UnreadableError(_reason(error)) from None
-    except MemoryError:
-        raise UnreadableError("too large for the memory") from None
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
-        raise UnreadableError(_reason(error)) from None
+    fitted = _opened(path, max(height, width), lambda one: _fitted(_plain(one, mode), (width, height), fit, mode))
     return np.asarray(fitted, np.uint8).reshape(-1)
 
 
@@ -137,19 +116,7 @@ def shown(path: Path, most: int) -> Image.Image:
     ------
     UnreadableError
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise UnreadableError(f"more than {MOST_PIXELS // 10**6} million pixels")
-                picture.draft(None, (2 * most, 2 * most))
-                upright = ImageOps.exif_transpose(picture)
-                plain = _plain(upright, "L" if upright.mode in ("1", "L") else "RGB")
-    except UnreadableError:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
-        raise UnreadableError(_reason(error)) from None
+    plain = _opened(path, most, lambda one: _plain(one, "L" if one.mode in ("1", "L") else "RGB"))
     plain.thumbnail((most, most), RESAMPLING)
     return plain
 
@@ -160,6 +127,33 @@ def size_of(path: Path) -> tuple[int, int]:
         warnings.simplefilter("ignore")
         with Image.open(path, formats=FORMATS) as picture:
             return picture.size
+
+
+def _opened(path: Path, side: int, work: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Open a picture, turn it upright and work on it; whatever goes wrong is why it is unreadable.
+
+    It may be read at a fraction of its size, but no smaller than twice the side that is wanted.
+    """
+    try:
+        if not path.stat().st_size:
+            raise UnreadableError("empty file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as picture:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise UnreadableError(
+                        f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS // 10**6} million"
+                    )
+                picture.draft(None, (2 * side, 2 * side))  # a JPEG file can be read at half or less of its size
+                return work(ImageOps.exif_transpose(picture))
+    except UnreadableError:
+        raise
+    except OSError as error:
+        raise UnreadableError(_reason(error)) from None
+    except MemoryError:
+        raise UnreadableError("too large for the memory") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        raise UnreadableError(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:

@@ -11,21 +11,19 @@ asks about a picture of each cluster, there are `representatives`, too.
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.at_random import random
-from fewlabels.choosing.representatives import nearest_members
+from fewlabels.choosing.representatives import nearest_of
 from fewlabels.choosing.rounds import simulate
 from fewlabels.label_set import UNKNOWN, LabelSet
 from fewlabels.spreading.copies import label_copies
 from labelling import verdicts
 from stages import budget, command, files, inputs, label_sets, params, people, questions
 
-CLUSTERS = Path("data/clusters")
 PURCHASES, PURCHASE = "data/labels/purchases.csv", ("label_set", "round", "row", "label")
 Bought = tuple[NDArray[np.int64], NDArray[np.uint8]]
 NOTHING: Bought = np.empty(0, np.int64), np.empty(0, np.uint8)
@@ -55,7 +53,7 @@ def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> None:
     query = questions.begin_with(first, at_random)
     bought = {"random": simulate(query, features, annotators["random"], settings.clusters, rounds=rounds)}
     known = np.flatnonzero(true_labels != UNKNOWN)
-    nearest = _nearest(known)
+    nearest = nearest_of(known, *inputs.clusters())
     if len(nearest) < settings.clusters:
         print(f"representatives: {settings.clusters - len(nearest):,} clusters have no image with a label")
     bought["representatives"] = nearest, annotators["representatives"](nearest)
@@ -88,15 +86,15 @@ def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> None:
 
 
 def _from_people(settings: params.Params, originals: NDArray[np.int64]) -> None:
-    people.check_size(settings.audit, settings.clusters, originals)
+    budget.check_pictures(settings.audit, settings.clusters, originals)
     answered, problems = people.answered()
     for problem in verdicts.report(problems):
         print(problem)
     labelled, audit = verdicts.for_training(answered, originals), verdicts.for_audit(answered)
     bought = dict.fromkeys(params.BOUGHT, NOTHING) | {"all": NOTHING, "active": (labelled.rows, labelled.labels)}
     if settings.label_sets.wants("representatives"):
-        places = np.searchsorted(labelled.rows, rows := _nearest(labelled.rows))
-        bought["representatives"] = rows, labelled.labels[places]
+        rows = nearest_of(labelled.rows, *inputs.clusters())
+        bought["representatives"] = rows, labelled.labels[np.searchsorted(labelled.rows, rows)]
     _save(bought, originals)
     label_sets.save("audit", LabelSet.from_bought(audit.rows, audit.labels))
     files.save_array(label_sets.AUDIT_ROWS, audit.rows)
@@ -124,15 +122,6 @@ def _save(bought: dict[str, Bought], originals: NDArray[np.int64]) -> None:
     for name, labelled in bought.items():
         label_set = LabelSet.from_bought(*labelled)
         label_sets.save(name, label_set if name == "all" else label_copies(label_set, originals))
-
-
-def _nearest(candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find, for each cluster that has any of these rows, the one nearest its centroid."""
-    if not len(candidates):
-        return candidates
-    assignments, distances = (files.load_array(CLUSTERS / f"{name}.npy") for name in ("assignments", "distances"))
-    there, place = np.unique(assignments[candidates], return_inverse=True)
-    return candidates[nearest_members(place.astype(np.int32), distances[candidates], len(there))]
 
 
 if __name__ == "__main__":

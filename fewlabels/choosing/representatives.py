@@ -104,3 +104,34 @@ def nearest_members(assignments: NDArray[np.int32], distances: NDArray[np.float3
         raise ValueError(f"cluster {int(sizes.argmin())} has no member")
     firsts: NDArray[np.int64] = order[np.concatenate([[0], np.cumsum(sizes)[:-1]])]
     return firsts
+
+
+def nearest_of(
+    candidates: NDArray[np.int64], assignments: NDArray[np.int32], distances: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Find, for each cluster that has any of these candidates, the one nearest its centroid.
+
+    Parameters
+    ----------
+    candidates : ndarray of int64, shape (m,)
+        Distinct rows, ascending.
+    assignments : ndarray of int32, shape (n,)
+        The cluster of each image.
+    distances : ndarray of float32, shape (n,)
+        The distance of each image to the centroid of its cluster.
+
+    Returns
+    -------
+    ndarray of int64
+        Distinct candidates, in the order of their clusters.
+
+    Examples
+    --------
+    >>> assignments, distances = np.array([0, 1, 0, 2], np.int32), np.array([0.5, 1, 0.2, 0], np.float32)
+    >>> nearest_of(np.array([0, 1, 2]), assignments, distances)
+    array([2, 1])
+    """
+    if not len(candidates):
+        return candidates
+    there, place = np.unique(assignments[candidates], return_inverse=True)
+    return candidates[nearest_members(place.astype(np.int32), distances[candidates], len(there))]

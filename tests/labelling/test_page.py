@@ -2,20 +2,17 @@
 
 import json
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from labelling_pile import Pile
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from labelling import answers, server
-from labelling.session import Session
+from benchmarks.person import page
+from labelling import answers
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KEYS = "1234567890abcdefghijklmnopqrstuvwxyz"
@@ -29,21 +26,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
-
-
-@contextmanager
-def served(pile: Pile) -> Iterator[str]:
-    with server.listening(0) as listener:
-        host = f"127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            server.app(Session(pile.project, "ana"), "token", host), log_level="error", lifespan="off"
-        )
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://{host}/token/"
-        running.should_exit = True
-        thread.join()
 
 
 class Visitor:
@@ -101,7 +83,7 @@ def visit(browser: Browser, make_pile: Callable[..., Pile]) -> Iterator[Callable
 
     def open_(classes: list[str] | None = None, options: dict[str, Any] | None = None, **changes: Any) -> Visitor:
         pile = make_pile(**({"classes": classes} if classes else {}), **changes)
-        serving = served(pile)
+        serving = page(pile.project, answers.PATH)
         pages.append(serving)
         return Visitor(browser, pile, serving.__enter__(), **(options or {}))
 

@@ -15,7 +15,7 @@ from labelling import answers, project, verdicts
 from labelling.answers import Answer
 from labelling.session import Session
 from labelling.verdicts import SKIPPED
-from stages import files, people, questions
+from stages import budget, files, questions
 
 
 def session(pile: Pile, who: str = "ana") -> Session:
@@ -334,7 +334,7 @@ def test_a_picture_that_is_not_asked_about_is_refused_and_the_budget_stays(pile:
 
 def test_more_questions_than_pictures_are_refused() -> None:
     with pytest.raises(SystemExit) as end:
-        people.check_size(60, 40, np.repeat(np.arange(45), 2))
+        budget.check_pictures(60, 40, np.repeat(np.arange(45), 2))
     assert str(end.value) == (
         "params.yaml: audit: 60 pictures and the 40 labels of clusters are more than the 45 different pictures"
     )

@@ -87,6 +87,11 @@ def test_what_people_said_of_audited_pictures_is_in_the_pile(pile: None) -> None
     auto_label.main()
     rows = {row["file"]: (row["label"], row["confidence"], row["source"]) for row in table("data/pile.csv")}
     assert rows["e%.png"] == ("cat", "1.0000", "audit")
+    label_sets.save("audit", LabelSet.from_bought([3], [1]))
+    auto_label.main()
+    rows = {row["file"]: (row["label"], row["confidence"], row["source"]) for row in table("data/pile.csv")}
+    assert rows["d#.png"] == ("dog, or wolf", "1.0000", "audit")
+    assert rows["f?.png"] == ("dog, or wolf", "1.0000", "copy"), "so has a copy of it"
 
 
 def test_a_copy_of_a_picture_that_the_model_labels_has_its_label(pile: None) -> None:
