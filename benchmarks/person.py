@@ -6,7 +6,6 @@ mistakes and a share of skips. Writes to metrics/benchmarks.json.
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -189,30 +188,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one seed, nothing is written")
     quick = parser.parse_args().quick
-    reached, mistaken, asked, chosen = [], [], [], []
+    seeds, few = (1, 1) if quick else (SEEDS, FEW_SEEDS)
+    sections: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for pile in (fashion_mnist(), clip_art()):
-        seeds = 1 if quick else SEEDS
-        reached.append(reaches(pile, seeds))
-        mistaken.append(with_mistakes(pile, 1 if quick else FEW_SEEDS))
-        asked.append(keys(pile, 1 if quick else FEW_SEEDS))
-        chosen.append(choosing(pile))
-        for rows in (reached, mistaken, asked, chosen):
-            print(json.dumps(rows[-1]), flush=True)
-    killed_rows = [killed(1 if quick else KILLS)]
-    if not quick:
-        record("people", reached, [])
-        record("mistakes", mistaken, [])
-        record("grid", asked, [])
-        record("choosing", chosen, [])
-        record("kills", killed_rows, [])
-    for show, rows in (
-        (print_people, reached),
-        (print_mistakes, mistaken),
-        (print_grid, asked),
-        (print_choosing, chosen),
-        (print_kills, killed_rows),
-    ):
-        show(rows)
+        sections["people"].append(reaches(pile, seeds))
+        sections["mistakes"].append(with_mistakes(pile, few))
+        sections["grid"].append(keys(pile, few))
+        sections["choosing"].append(choosing(pile))
+    sections["kills"].append(killed(1 if quick else KILLS))
+    for name, rows in sections.items():
+        if not quick:
+            record(name, rows, [])
+        TABLES[name](rows)
 
 
 # ---- the pictures
@@ -517,6 +504,15 @@ def print_kills(rows: list[dict[str, Any]]) -> None:
         table.add_row(*(f"{row[one]:,}" for one in ("kills", "confirmed", "lines", "lost", "twice")))
     Console(width=120).print(table)
 
+
+TABLES = {
+    "people": print_people,
+    "mistakes": print_mistakes,
+    "grid": print_grid,
+    "choosing": print_choosing,
+    "kills": print_kills,
+}
+"""What prints each section of metrics/benchmarks.json that is written here."""
 
 if __name__ == "__main__":
     main()

@@ -83,11 +83,7 @@ def printed_tables() -> dict[str, str]:
         "which_features": own_images.print_features,
         "suspects": own_images.print_suspects,
         "sizes": own_images.print_sizes,
-        "people": person.print_people,
-        "mistakes": person.print_mistakes,
-        "grid": person.print_grid,
-        "choosing": person.print_choosing,
-        "kills": person.print_kills,
+        **person.TABLES,
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     return shown | {"run": _printed(lambda: table.show(details))}

@@ -385,7 +385,7 @@ async function begin() {
 }
 
 document.addEventListener("keydown", pressed);
-at("skip").addEventListener("click", () => (view === "review" ? step(-1) : choose(SKIP)));
+at("skip").addEventListener("click", () => choose(SKIP));
 at("undo").addEventListener("click", undo);
 at("undo-grid").addEventListener("click", undo);
 at("back").addEventListener("click", () => step(1));
