@@ -30,7 +30,7 @@ def read() -> pd.DataFrame:
     """
     rows = []
     with suppress(SystemExit):  # there is no git repository
-        for commit in git("log", "--reverse", "--format=%h", "--diff-filter=d", "--", METRICS).split():
+        for commit in git("log", "--reverse", "--format=%h", "--diff-filter=AM", "--", METRICS).split():
             rows += rows_of(commit, json.loads(git("show", f"{commit}:{METRICS}")))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.drop_duplicates(["model", "label_set", "labels", "images"], keep="last", ignore_index=True)
