@@ -195,6 +195,12 @@ async function refresh() {
   if (view === "review") await showReview();
 }
 
+// Somebody else, or another tab, may have answered. Keys are taken meanwhile: mostly nothing has changed.
+async function look() {
+  const next = await ask("state").catch(() => null);
+  if (!sending && JSON.stringify(next) !== JSON.stringify(state)) act(refresh);
+}
+
 // ---- one by one
 
 function choose(label) {
@@ -397,6 +403,6 @@ at("hint").addEventListener("change", () => act(() => show(shown)));
 for (const button of document.querySelectorAll("nav button")) {
   button.addEventListener("click", () => act(() => change(button.dataset.view)));
 }
-window.addEventListener("focus", () => act(refresh)); // somebody else, or another tab, may have answered
+window.addEventListener("focus", look);
 setInterval(() => state && state.busy && act(refresh), 300);
 act(begin);

@@ -280,6 +280,15 @@ def test_a_small_picture_is_enlarged_without_smoothing(visit: Callable[..., Visi
     assert visitor.page.get_attribute("#picture", "alt") == f"Picture {visitor.pile.project.names[visitor.row()]}"
 
 
+def test_a_key_is_taken_while_the_page_looks_whether_others_have_answered(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.route("**/state", lambda route: time.sleep(1) or route.continue_())
+    visitor.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
+    row = visitor.row()
+    visitor.press("1")
+    assert files() == [(visitor.pile.project.names[row], "label")]
+
+
 def test_a_server_that_is_gone_is_said_and_the_picture_stays(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     row = visitor.row()
