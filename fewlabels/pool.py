@@ -173,6 +173,18 @@ class Pool:
             return self._array
         return np.concatenate([self.read(number) for number in range(self.chunks)])
 
+    def files(self) -> list[Path]:
+        """List the files that hold the rows, in their order.
+
+        Returns
+        -------
+        list of Path
+            None of an array that is only in memory.
+        """
+        if self.path is None:
+            return []
+        return [self.path] if self.in_memory else [self.path / _name(number) for number in range(self.chunks)]
+
     def identity(self) -> tuple[Any, ...]:
         """Say what tells this pool from another, or from its own earlier state: files by path, size and time.
 
@@ -188,8 +200,7 @@ class Pool:
         """
         if self.path is None:
             raise ValueError("a pool in memory has no identity")
-        files = [self.path] if self.in_memory else [self.path / _name(number) for number in range(self.chunks)]
-        stats = [file.stat() for file in files]
+        stats = [file.stat() for file in self.files()]
         return (str(self.path), self.chunk, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -111,6 +111,7 @@ def test_stages_do_not_import_each_other() -> None:
     shared = {
         "budget",
         "command",
+        "engine",
         "files",
         "idx",
         "inputs",
