@@ -1,7 +1,7 @@
 """Small computations on arrays that several methods share."""
 
 from hashlib import blake2b
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -285,6 +285,10 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
 
 
+@overload
+def first_occurrences(X: Pool) -> Pool: ...
+@overload
+def first_occurrences(X: ArrayLike) -> NDArray[np.int64]: ...
 def first_occurrences(X: ArrayLike | Pool) -> Rows:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
