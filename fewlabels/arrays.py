@@ -1,13 +1,15 @@
 """Small computations on arrays that several methods share."""
 
 from hashlib import blake2b
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import current
 from fewlabels.threads import compiled, map_chunks, one_blas_thread
 
 Floats = NDArray[np.float32]
@@ -283,29 +285,87 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
 
 
-def first_occurrences(X: ArrayLike) -> NDArray[np.int64]:
+@overload
+def first_occurrences(X: Pool) -> Pool: ...
+@overload
+def first_occurrences(X: ArrayLike) -> NDArray[np.int64]: ...
+def first_occurrences(X: ArrayLike | Pool) -> Rows:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
-    Rows are compared by digests of 128 bits, so that no more than these is kept of an array on disk.
+    Rows are compared by digests of 128 bits. The run computes them; of these, a half, 8 bytes a row, is sorted in the
+    memory of this process, twice that while it is sorted.
 
     Parameters
     ----------
-    X : array-like of numbers, shape (n, d)
+    X : array-like of numbers or Pool, shape (n, d)
 
     Returns
     -------
-    ndarray of int64, shape (n,)
+    ndarray or Pool of int64, shape (n,)
+        A pool for a pool.
 
     Examples
     --------
     >>> first_occurrences([[1, 2], [3, 4], [1, 2]])
     array([0, 1, 0])
     """
-    values = np.asarray(X)
-    seen: dict[bytes, int] = {}
-    first = np.empty(len(values), np.int64)
+    values = X if isinstance(X, Pool) else np.asarray(X)
+    one_half, other_half = current().map(_digests, values, outputs=2, label="digests")
+    ordered = np.sort(as_pool(one_half).array())
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    rows, *halves = current().map_reduce(_among, concatenated, one_half, other_half, repeated=repeated)
+    order = np.lexsort(halves)  # stable: of the rows with a digest, the lowest comes first
+    starts = np.ones(len(rows), bool)
+    starts[1:] = np.any([half[order][1:] != half[order][:-1] for half in halves], axis=0)
+    first = np.empty_like(rows)
+    first[order] = rows[order][starts][np.cumsum(starts) - 1]
+    copies = first != rows
+    found: Rows = current().map(_first, one_half, copies=rows[copies], originals=first[copies], label="copies")
+    return found
+
+
+def _digests(rows: slice, values: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    digests = np.empty((2, len(values)), np.uint64)
     for start in range(0, len(values), CHUNK):
         chunk = values[start : start + CHUNK] + 0  # -0.0 becomes 0.0, which has other bytes and is no other number
-        for row, content in enumerate(chunk, start):
-            first[row] = seen.setdefault(blake2b(content.tobytes(), digest_size=16).digest(), row)
+        joined = b"".join(blake2b(row.tobytes(), digest_size=16).digest() for row in chunk)
+        digests[:, start : start + CHUNK] = np.frombuffer(joined, np.uint64).reshape(-1, 2).T
+    return digests[0], digests[1]
+
+
+def _among(
+    rows: slice, one_half: NDArray[np.uint64], other_half: NDArray[np.uint64], *, repeated: NDArray[np.uint64]
+) -> tuple[NDArray[Any], ...]:
+    """Give the rows one half of whose digest is repeated, and both halves."""
+    there = np.flatnonzero(np.isin(one_half, repeated))
+    return rows.start + there, one_half[there], other_half[there]
+
+
+def _first(
+    rows: slice, digests: NDArray[np.uint64], *, copies: NDArray[np.int64], originals: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    first = np.arange(rows.start, rows.stop)
+    within = slice(*np.searchsorted(copies, [rows.start, rows.stop]))
+    first[copies[within] - rows.start] = originals[within]
     return first
+
+
+def concatenated(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+    """Join what was found in earlier rows and in later ones: a way to combine for `map_reduce`.
+
+    Parameters
+    ----------
+    a, b : tuple of ndarray
+        As many in both.
+
+    Returns
+    -------
+    tuple of ndarray
+
+    Examples
+    --------
+    >>> concatenated((np.array([1]), np.array([5])), (np.array([2]), np.array([7])))
+    (array([1, 2]), array([5, 7]))
+    """
+    return tuple(np.concatenate(pair) for pair in zip(a, b, strict=True))

@@ -119,7 +119,8 @@ class Local:
         pools = _aligned(sources)
         folders = _listed(into)
         arrays = not folders and not any(isinstance(source, Pool) for source in sources)
-        if not folders and self._whole(pools):
+        read = [*pools, *(value for value in values.values() if isinstance(value, Pool))]
+        if not folders and self._whole(read):
             computed = function(slice(0, len(pools[0])), *(pool.array() for pool in pools), **values)
             found = [Pool(one) for one in (computed if outputs > 1 else [computed])]
         else:
@@ -163,7 +164,7 @@ class Local:
         return combined
 
     def _whole(self, pools: Sequence[Pool]) -> bool:
-        """Whether rows are computed in one call: those of arrays in memory."""
+        """Whether rows are computed in one call: where all that they are computed from is in memory."""
         return all(pool.in_memory for pool in pools)
 
     def _by_chunks(self, work: "_Pass", outputs: int, folders: Sequence[Path]) -> list[Pool]:
