@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
 from fewlabels.spreading.clusters import propagate, within_percentile
+from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import command, files, inputs, label_sets, params, ridge
 
