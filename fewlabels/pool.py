@@ -5,6 +5,7 @@ that the methods work on at once, so that each row gets the very bits that it ge
 """
 
 import mmap
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,23 @@ class Pool:
             raise ValueError(f"{self._folder / _name(number)}: shape {values.shape}, not {rows.stop - rows.start} rows")
         return values
 
+    def mapped(self, number: int) -> NDArray[Any]:
+        """Map a chunk into memory: only what is looked at is read.
+
+        Parameters
+        ----------
+        number : int
+            Of the chunk, from 0.
+
+        Returns
+        -------
+        ndarray, shape (at most chunk, …)
+        """
+        if self._array is not None:
+            return self._array[self.rows(number)]
+        mapped: NDArray[Any] = np.load(self._folder / _name(number), mmap_mode="r")
+        return mapped
+
     def take(self, rows: ArrayLike) -> NDArray[Any]:
         """Read single rows.
 
@@ -158,7 +176,7 @@ class Pool:
         order = np.argsort(wanted, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
             number = int(numbers[places[0]])
-            taken[places] = np.load(self._folder / _name(number), mmap_mode="r")[wanted[places] - number * self.chunk]
+            taken[places] = self.mapped(number)[wanted[places] - number * self.chunk]
         return taken
 
     def array(self) -> NDArray[Any]:
@@ -184,6 +202,11 @@ class Pool:
         if self.path is None:
             return []
         return [self.path] if self.in_memory else [self.path / _name(number) for number in range(self.chunks)]
+
+    def remove(self) -> None:
+        """Delete the files of a folder that nobody needs any more; what is one array stays as it is."""
+        if not self.in_memory:
+            shutil.rmtree(self._folder)
 
     def identity(self) -> tuple[Any, ...]:
         """Say what tells this pool from another, or from its own earlier state: files by path, size and time.

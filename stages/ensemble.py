@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats
-from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.pool import Rows, as_pool
 from fewlabels.run import Local
+from fewlabels.spreading.graph import neighbour_graph
 from stages import command, files, inputs, label_sets, params, ridge, students, trainer
 
 

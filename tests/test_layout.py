@@ -17,7 +17,10 @@ LEVELS = (
     {"networks"},
     {"choosing", "spreading"},
     {"classifiers", "clustering", "features"},
-    {"arrays", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores", "suspects", "threads"},
+    {
+        *("arrays", "estimators", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores"),
+        *("suspects", "threads"),
+    },
 )
 """From the top: a room may import those of lower levels, and on the lowest level also its neighbours."""
 SETUP = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))

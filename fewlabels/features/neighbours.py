@@ -1,8 +1,7 @@
-"""The graph of nearest neighbours: images that look alike are joined, so that labels can spread between them."""
+"""The nearest neighbours of each image: those that look alike share their labels."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_array
 
@@ -58,33 +57,3 @@ def nearest_neighbours(features: Floats | Doubles, n_neighbours: int = 5) -> NDA
         if np.abs(points[neighbours[row]] - points[row]).max() > ALIKE * np.abs(points[row]).max():
             raise ValueError(f"features: row {row} is too far from the medians to tell its neighbours from each other")
     return np.asarray(neighbours, np.int32)
-
-
-def neighbour_graph(neighbours: NDArray[np.int32]) -> sparse.csr_array:
-    """Build the symmetric, normalised graph that joins each image with its neighbours.
-
-    Parameters
-    ----------
-    neighbours : ndarray of int32, shape (n, k)
-        As from `nearest_neighbours`.
-
-    Returns
-    -------
-    csr_array of float32, shape (n, n)
-        Symmetric, with at most 2 * n * k entries: D^-1/2 A D^-1/2, where A is 1 for an edge and D counts edges.
-
-    References
-    ----------
-    D. Zhou et al., "Learning with Local and Global Consistency", NeurIPS 2003.
-
-    Examples
-    --------
-    >>> neighbour_graph(np.array([[1], [0], [3], [2]], np.int32)).toarray()[0]
-    array([0., 1., 0., 0.], dtype=float32)
-    """
-    n, k = neighbours.shape
-    ends = (np.repeat(np.arange(n), k), neighbours.ravel())
-    edges = sparse.csr_array((np.ones(neighbours.size, np.float32), ends), shape=(n, n))
-    edges = edges.maximum(edges.T)
-    scale = sparse.diags_array(1 / np.sqrt(np.maximum(edges.sum(axis=1), 1)), dtype=np.float32)
-    return (scale @ edges @ scale).tocsr()

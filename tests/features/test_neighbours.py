@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
 
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+from fewlabels.features.neighbours import nearest_neighbours
 
 
 def test_neighbours_are_the_nearest_others() -> None:
@@ -78,17 +78,3 @@ def test_features_without_a_distance_are_refused() -> None:
 
 def test_one_image_has_no_neighbour() -> None:
     assert nearest_neighbours(np.ones((1, 3), np.float32)).shape == (1, 0)
-    assert neighbour_graph(nearest_neighbours(np.ones((1, 3), np.float32))).toarray().tolist() == [[0]]
-
-
-def test_the_graph_is_symmetric_and_normalised() -> None:
-    joined = neighbour_graph(np.array([[1], [0], [1], [4], [3]], np.int32)).toarray()
-    half = 1 / np.sqrt(2)
-    wanted = np.zeros((5, 5))
-    wanted[0, 1] = wanted[1, 0] = wanted[1, 2] = wanted[2, 1] = half
-    wanted[3, 4] = wanted[4, 3] = 1
-    np.testing.assert_allclose(joined, wanted, rtol=1e-6)
-
-
-def test_a_graph_of_float32_is_what_joins_float32() -> None:
-    assert neighbour_graph(np.array([[1], [0]], np.int32)).dtype == np.float32

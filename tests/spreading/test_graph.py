@@ -5,8 +5,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
-from fewlabels.spreading.graph import spread_over_graph
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.spreading.graph import neighbour_graph, spread_over_graph
+
+
+def test_the_graph_is_symmetric_and_normalised() -> None:
+    joined = neighbour_graph(np.array([[1], [0], [1], [4], [3]], np.int32)).toarray()
+    half = 1 / np.sqrt(2)
+    wanted = np.zeros((5, 5))
+    wanted[0, 1] = wanted[1, 0] = wanted[1, 2] = wanted[2, 1] = half
+    wanted[3, 4] = wanted[4, 3] = 1
+    np.testing.assert_allclose(joined, wanted, rtol=1e-6)
+
+
+def test_a_graph_of_float32_is_what_joins_float32() -> None:
+    assert neighbour_graph(np.array([[1], [0]], np.int32)).dtype == np.float32
+
+
+def test_one_image_is_joined_with_none() -> None:
+    assert neighbour_graph(nearest_neighbours(np.ones((1, 3), np.float32))).toarray().tolist() == [[0]]
 
 
 @pytest.mark.parametrize("weight", [0.5, 0.9])

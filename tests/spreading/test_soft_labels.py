@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 
 
