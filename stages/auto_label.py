@@ -39,6 +39,9 @@ class Labels(NamedTuple):
     confidence: Floats
     sources: NDArray[np.uint8]
 
+    def of(self, rows: NDArray[np.int64]) -> "Labels":
+        return Labels(self.labels[rows], self.confidence[rows], self.sources[rows])
+
 
 def main() -> None:
     settings, classes = params.load(), inputs.class_names()
@@ -59,12 +62,12 @@ def main() -> None:
     by_model = model_labels(everywhere, settings.confidence)
     train = known_labels(by_model, bought, label_sets.load("audit"), originals)
     test = model_labels(predicted["probabilities"], settings.confidence)
-    every = Labels(*map(np.concatenate, zip(train, test, strict=True)))
+    every = Labels(*(np.concatenate(parts) for parts in zip(train, test, strict=True)))
     counts = _save_pile([*names, *files.load_json(inputs.FLAT / "test_names.json")], every, classes)
     suspected = suspect_rows(names, _left_out(settings), classes)
     files.save_table(SUSPECTS, suspected, SUSPECTS_HEADING)
     distinct = np.unique(originals)
-    _save_sheet(distinct, Labels(*(values[distinct] for values in by_model)), settings, classes)
+    _save_sheet(distinct, by_model.of(distinct), settings, classes)
     shown = ", ".join(f"{count:,} {source}" for source, count in zip(SOURCES, counts, strict=True) if count)
     print(f"{PILE}: {sum(counts):,} pictures: {shown}")
     print(f"{SUSPECTS}: {len(suspected):,} of {int(bought.bought.sum()):,} bought labels look wrong")
@@ -72,8 +75,7 @@ def main() -> None:
 
 def model_labels(probabilities: Rows, least: float) -> Labels:
     """Label pictures by a model: `unsure` where its likeliest class is less likely than the least confidence."""
-    labels, confidence = Local().map(_likeliest, probabilities, outputs=2)
-    labels, confidence = as_pool(labels).array(), as_pool(confidence).array()
+    labels, confidence = (as_pool(rows).array() for rows in Local().map(_likeliest, probabilities, outputs=2))
     return Labels(labels, confidence, np.where(confidence >= least, MODEL, UNSURE).astype(np.uint8))
 
 
@@ -83,7 +85,7 @@ def _likeliest(_: slice, probabilities: Floats) -> tuple[NDArray[np.uint8], Floa
 
 def known_labels(by_model: Labels, bought: LabelSet, audit: LabelSet, originals: NDArray[np.int64]) -> Labels:
     """Label the training pictures: bought and audited ones, copies, which have the label of their original, others."""
-    labels, confidence, sources = (values[originals] for values in by_model)
+    labels, confidence, sources = by_model.of(originals)
     sources[(originals != np.arange(len(originals))) & (sources == MODEL)] = COPY
     for source, known in ((BOUGHT, bought), (AUDIT, label_copies(audit, originals))):
         labels[known.rows], confidence[known.rows] = known.labels, 1

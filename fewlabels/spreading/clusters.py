@@ -10,7 +10,7 @@ from fewlabels.label_set import LabelSet
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 
-Kind = TypeVar("Kind", NDArray[Any], Pool)
+Kind = TypeVar("Kind", bound=NDArray[Any] | Pool)
 
 SHIFTS = (21, 10, 0)
 """Of the 32 bits of a distance, those that are left after the first 11, after the next 11, and after the last 10."""
