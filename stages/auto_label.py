@@ -42,6 +42,13 @@ class Labels(NamedTuple):
     def of(self, rows: NDArray[np.int64]) -> "Labels":
         return Labels(self.labels[rows], self.confidence[rows], self.sources[rows])
 
+    def followed_by(self, others: "Labels") -> "Labels":
+        return Labels(
+            np.append(self.labels, others.labels),
+            np.append(self.confidence, others.confidence),
+            np.append(self.sources, others.sources),
+        )
+
 
 def main() -> None:
     settings, classes = params.load(), inputs.class_names()
@@ -62,8 +69,8 @@ def main() -> None:
     by_model = model_labels(everywhere, settings.confidence)
     train = known_labels(by_model, bought, label_sets.load("audit"), originals)
     test = model_labels(predicted["probabilities"], settings.confidence)
-    every = Labels(*(np.concatenate(parts) for parts in zip(train, test, strict=True)))
-    counts = _save_pile([*names, *files.load_json(inputs.FLAT / "test_names.json")], every, classes)
+    test_names = files.load_json(inputs.FLAT / "test_names.json")
+    counts = _save_pile([*names, *test_names], train.followed_by(test), classes)
     suspected = suspect_rows(names, _left_out(settings), classes)
     files.save_table(SUSPECTS, suspected, SUSPECTS_HEADING)
     distinct = np.unique(originals)
