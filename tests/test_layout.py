@@ -16,7 +16,8 @@ LIBRARY = PROJECT / "fewlabels"
 LEVELS = (
     {"networks"},
     {"choosing", "spreading"},
-    {"classifiers", "clustering", "features"},
+    {"classifiers", "features"},
+    {"clustering"},
     {"arrays", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores", "suspects", "threads"},
 )
 """From the top: a room may import those of lower levels, and on the lowest level also its neighbours."""
