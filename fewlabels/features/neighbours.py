@@ -33,11 +33,11 @@ LOST = 1e-14
 """Squared distances that are this part of the squared distance to the medians are mostly rounding."""
 ALIKE = 1e-12
 """Points that differ by this part of their distance to the medians count as copies."""
-FEW = 8_000
+FEW = 5_000
 """Up to so many rows all pairs are compared."""
 PROBES = 16
 """Lists that each row looks at."""
-SAMPLE = 60
+SAMPLE = 30
 """Rows for each list that k-means sees."""
 CHUNK, PIECE = 2048, 1024
 """Rows that look for neighbours at once, and of those that they are compared with: 8 MB of products."""
@@ -54,7 +54,7 @@ NONE = np.iinfo(np.int32).max
 def nearest_neighbours(features: Same, n_neighbours: int = 5) -> Same:
     """Find the nearest neighbours of each image, itself left out.
 
-    Up to 8,000 images all pairs are compared. Of more, each is compared with those in 16 of about sqrt(n) lists, which
+    Up to 5,000 images all pairs are compared. Of more, each is compared with those in 16 of about sqrt(n) lists, which
     finds 99.8 % of the neighbours of Fashion-MNIST's images: the time grows with n ** 1.5. Memory is bounded, if the
     features are a pool on disk.
 
