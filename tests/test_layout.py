@@ -16,7 +16,8 @@ LIBRARY = PROJECT / "fewlabels"
 LEVELS = (
     {"networks"},
     {"choosing", "spreading"},
-    {"classifiers", "clustering", "features"},
+    {"classifiers", "features"},
+    {"clustering"},
     {
         *("arrays", "estimators", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores"),
         *("suspects", "threads"),
