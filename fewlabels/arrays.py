@@ -1,5 +1,6 @@
 """Small computations on arrays that several methods share."""
 
+import sys
 from hashlib import blake2b
 from typing import Any, overload
 
@@ -69,12 +70,12 @@ def center_of(X: NDArray[Any]) -> Doubles:
     return center
 
 
-def spread_about(X: NDArray[Any], origin: Doubles) -> float:
+def spread_about(X: Rows, origin: Doubles) -> float:
     """Find how far, in any one dimension, any point is from an origin near the points.
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
     origin : ndarray of float64, shape (d,)
 
     Returns
@@ -89,15 +90,56 @@ def spread_about(X: NDArray[Any], origin: Doubles) -> float:
     """
     if not np.isfinite(origin).all():
         return np.inf
+    if isinstance(X, Pool):
+        return current().map_reduce(_spread_of_chunk, max, X, origin=origin)
     return max(map_chunks(lambda rows: _spread(X[rows], origin), len(X), CHUNK), default=0.0)
 
 
-def has_outliers(X: NDArray[Any]) -> bool:
+def _spread_of_chunk(rows: slice, X: NDArray[Any], *, origin: Doubles) -> float:
+    return spread_about(X, origin)
+
+
+def check_points(X: Pool) -> None:
+    """Refuse a pool that points cannot be read from, as scikit-learn's checks do with an array.
+
+    Parameters
+    ----------
+    X : Pool
+
+    Raises
+    ------
+    ValueError
+        If it is not of float64, float32 or uint8 and two dimensions, has no rows or columns, or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> check_points(Pool([[0.0], [np.nan]]))
+    Traceback (most recent call last):
+    ValueError: X: row 1 contains NaN
+    """
+    if len(X.shape) != 2 or 0 in X.shape:
+        raise ValueError(f"X: a pool of shape {X.shape}, not (n_samples, n_features) with one of each at least")
+    if X.dtype not in DTYPES:
+        raise ValueError(f"X: a pool of {X.dtype}, not of float64, float32 or uint8")
+    if X.dtype == np.uint8:
+        return
+    row = current().map_reduce(_first_not_finite, min, X, label="checking numbers")
+    if row < len(X):
+        raise ValueError(f"X: row {row} contains {'NaN' if np.isnan(X.take([row])).any() else 'infinity'}")
+
+
+def _first_not_finite(rows: slice, X: NDArray[Any]) -> int:
+    """Find the first row with NaN or infinity; what is larger than any row where there is none."""
+    finite = np.isfinite(X).all(axis=1)
+    return sys.maxsize if finite.all() else rows.start + int(finite.argmin())
+
+
+def has_outliers(X: Rows) -> bool:
     """Tell whether some points are so far off that float32, which has to hold these, cannot tell the others apart.
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
 
     Returns
     -------
@@ -112,7 +154,7 @@ def has_outliers(X: NDArray[Any]) -> bool:
     """
     if X.dtype == np.uint8:
         return False
-    sample = X[evenly_spaced(len(X), 1_000)].astype(np.float64)
+    sample = as_pool(X).take(evenly_spaced(len(X), 1_000)).astype(np.float64)
     medians = np.median(sample, axis=0)
     usual = float(np.quantile(np.abs(sample - medians).max(axis=1), 0.9))
     return usual > 0 and spread_about(X, medians) > OUTLYING * usual
