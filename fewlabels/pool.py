@@ -7,7 +7,7 @@ that the methods work on at once, so that each row gets the very bits that it ge
 import mmap
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -199,6 +199,8 @@ class Pool:
 
 Rows = NDArray[Any] | Pool
 """What functions over all rows take: an array, or a pool. They return the same kind."""
+Kind = TypeVar("Kind", NDArray[Any], Pool)
+"""`Rows`, where the type says that the same kind is returned."""
 
 
 def as_pool(rows: ArrayLike | Pool) -> Pool:
