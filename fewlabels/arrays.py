@@ -2,14 +2,14 @@
 
 import sys
 from hashlib import blake2b
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
-from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.pool import Kind, as_pool
 from fewlabels.run import current
 from fewlabels.threads import compiled, map_chunks, one_blas_thread
 
@@ -327,11 +327,7 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
 
 
-@overload
-def first_occurrences(X: Pool) -> Pool: ...
-@overload
-def first_occurrences(X: ArrayLike) -> NDArray[np.int64]: ...
-def first_occurrences(X: ArrayLike | Pool) -> Rows:
+def first_occurrences(X: Kind) -> Kind:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
     Rows are compared by digests of 128 bits. The run computes them; of these, a half, 8 bytes a row, is sorted in the
@@ -339,31 +335,25 @@ def first_occurrences(X: ArrayLike | Pool) -> Rows:
 
     Parameters
     ----------
-    X : array-like of numbers or Pool, shape (n, d)
+    X : ndarray or Pool of numbers, shape (n, d)
 
     Returns
     -------
     ndarray or Pool of int64, shape (n,)
-        A pool for a pool.
 
     Examples
     --------
-    >>> first_occurrences([[1, 2], [3, 4], [1, 2]])
+    >>> first_occurrences(np.array([[1, 2], [3, 4], [1, 2]]))
     array([0, 1, 0])
     """
-    values = X if isinstance(X, Pool) else np.asarray(X)
-    one_half, other_half = current().map(_digests, values, outputs=2, label="digests")
+    one_half, other_half = current().map(_digests, X, outputs=2, label="digests")
     ordered = np.sort(as_pool(one_half).array())
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     del ordered
     rows, *halves = current().map_reduce(_among, concatenated, one_half, other_half, repeated=repeated)
-    order = np.lexsort(halves)  # stable: of the rows with a digest, the lowest comes first
-    starts = np.ones(len(rows), bool)
-    starts[1:] = np.any([half[order][1:] != half[order][:-1] for half in halves], axis=0)
-    first = np.empty_like(rows)
-    first[order] = rows[order][starts][np.cumsum(starts) - 1]
-    copies = first != rows
-    found: Rows = current().map(_first, one_half, copies=rows[copies], originals=first[copies], label="copies")
+    originals = _lowest_of_equal(rows, halves)
+    copies = originals != rows
+    found: Kind = current().map(_first, one_half, copies=rows[copies], originals=originals[copies], label="copies")
     return found
 
 
@@ -382,6 +372,16 @@ def _among(
     """Give the rows one half of whose digest is repeated, and both halves."""
     there = np.flatnonzero(np.isin(one_half, repeated))
     return rows.start + there, one_half[there], other_half[there]
+
+
+def _lowest_of_equal(rows: NDArray[np.int64], halves: list[NDArray[np.uint64]]) -> NDArray[np.int64]:
+    """Find, for each of some ascending rows, the lowest one with its digest."""
+    order = np.lexsort(halves)  # stable: among rows with the same digest, the lowest comes first
+    starts = np.ones(len(rows), bool)
+    starts[1:] = np.any([half[order][1:] != half[order][:-1] for half in halves], axis=0)
+    lowest = np.empty_like(rows)
+    lowest[order] = rows[order][starts][np.cumsum(starts) - 1]
+    return lowest
 
 
 def _first(

@@ -8,7 +8,7 @@ import mmap
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -233,6 +233,8 @@ class Pool:
 
 Rows = NDArray[Any] | Pool
 """What functions over all rows take: an array, or a pool. They return the same kind."""
+Kind = TypeVar("Kind", bound=NDArray[Any] | Pool)
+"""`Rows`, where the type says that the same kind is returned."""
 
 
 def as_pool(rows: ArrayLike | Pool) -> Pool:

@@ -66,7 +66,7 @@ def pool_of(
         raise ValueError("rows: one of them is labelled twice")
     free = np.ones(len(features), bool)
     free[labelled] = free[excluded] = False
-    first = as_pool(first_occurrences(features)).array()
+    first = first_occurrences(as_pool(features)).array()
     known = np.zeros(len(features), bool)
     known[first[~free]] = True
     pool = np.flatnonzero(~known & (first == np.arange(len(features))))

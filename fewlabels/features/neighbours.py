@@ -12,7 +12,7 @@ A neighbour is missed only where its list was not looked at: about one in 1,000.
 so that neither threads nor chunks change the result. Few rows are compared with all others.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,9 @@ from sklearn.utils.validation import check_array
 
 from fewlabels.arrays import DTYPES, Doubles, Floats, evenly_spaced, first_occurrences, relative_to, squared_norms
 from fewlabels.clustering.kmeans import KMeans
-from fewlabels.pool import Pool, as_pool
+from fewlabels.pool import Kind, Pool, as_pool
 from fewlabels.run import current
 from fewlabels.threads import compiled, for_each_chunk
-
-Same = TypeVar("Same", bound=NDArray[Any] | Pool)
 
 LOST = 1e-14
 """Squared distances that are this part of the squared distance to the medians are mostly rounding."""
@@ -50,7 +48,7 @@ NONE = np.iinfo(np.int32).max
 """The number of a row that is not there."""
 
 
-def nearest_neighbours(features: Same, n_neighbours: int = 5) -> Same:
+def nearest_neighbours(features: Kind, n_neighbours: int = 5) -> Kind:
     """Find the nearest neighbours of each image, itself left out.
 
     Up to 5,000 images all pairs are compared. Of more, each is compared with those in 16 of about sqrt(n) lists, which
@@ -98,7 +96,7 @@ def nearest_neighbours(features: Same, n_neighbours: int = 5) -> Same:
     return _by_lists(rows, min(n_neighbours, n - 1))
 
 
-def _like(features: Same, found: NDArray[np.int32]) -> Same:
+def _like(features: Kind, found: NDArray[np.int32]) -> Kind:
     return Pool(found, features.chunk) if isinstance(features, Pool) else found
 
 
@@ -127,7 +125,7 @@ def _refuse_rounding(row: int, point: Doubles, neighbours: Doubles) -> None:
         raise ValueError(f"features: row {row} is too far from the medians to tell its neighbours from each other")
 
 
-def _by_lists(features: Same, count: int) -> Same:
+def _by_lists(features: Kind, count: int) -> Kind:
     """Compare each row with those of the lists nearest to it."""
     run, pool = current(), as_pool(features)
     space = _space(check_array(pool.take(evenly_spaced(len(pool), 1000)), dtype=np.float64, input_name="features"))
@@ -166,7 +164,7 @@ def _by_lists(features: Same, count: int) -> Same:
         features=pool,
         label="neighbours",
     )
-    back: Same = run.map(_in_place, numbers, order=order, found=as_pool(found), label="neighbours of each row")
+    back: Kind = run.map(_in_place, numbers, order=order, found=as_pool(found), label="neighbours of each row")
     return back
 
 

@@ -1,16 +1,14 @@
 """Label propagation within clusters: their members take the label of the representative."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Doubles, Floats, concatenated
 from fewlabels.label_set import LabelSet
-from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.pool import Kind, Rows, as_pool
 from fewlabels.run import current
-
-Kind = TypeVar("Kind", bound=NDArray[Any] | Pool)
 
 SHIFTS = (21, 10, 0)
 """Of the 32 bits of a distance, those that are left after the first 11, after the next 11, and after the last 10."""
@@ -83,9 +81,9 @@ def _spread(
 def within_percentile(assignments: Kind, distances: Kind, percentile: float) -> Kind:
     """Select the images within a percentile of the distances in their own cluster.
 
-    The percentiles are exact, however many images there are: a radix selection counts, in three passes, the images
-    that share the first bits of a distance with those at the rank that is wanted. A pass keeps 2,048 counts of a
-    cluster at most.
+    The percentiles are exact, however many images there are: by radix selection. A pass counts the images of each
+    cluster, and each of three more those that have further bits of their distance in common with what is looked for.
+    So what a pass counts is at most some thousand numbers a cluster.
 
     Parameters
     ----------
@@ -109,7 +107,7 @@ def within_percentile(assignments: Kind, distances: Kind, percentile: float) -> 
 
     References
     ----------
-    D. Knuth, "The Art of Computer Programming", volume 3, on sorting by the digits of a key.
+    D. Knuth, "The Art of Computer Programming", volume 3, section 5.2.5: sorting by the digits of a number.
 
     Examples
     --------
@@ -158,8 +156,9 @@ def _counted(
 
     Only those are counted whose cluster and first bits, all but `before` of them, are among the wanted ones.
     """
-    values = {"before": before, "shift": shift, "wanted": wanted}
-    return current().map_reduce(_count, _sum_of_counts, assignments, distances, label="percentiles", **values)
+    return current().map_reduce(
+        _count, _sum_of_counts, assignments, distances, before=before, shift=shift, wanted=wanted
+    )
 
 
 def _count(
