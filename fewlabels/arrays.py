@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
-from fewlabels.pool import Kind, as_pool
+from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 from fewlabels.threads import compiled, map_chunks, one_blas_thread
 
@@ -327,7 +327,7 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
 
 
-def first_occurrences(X: Kind) -> Kind:
+def first_occurrences(X: Rows) -> Any:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
     Rows are compared by digests of 128 bits. The run computes them; of these, a half, 8 bytes a row, is sorted in the
@@ -353,8 +353,7 @@ def first_occurrences(X: Kind) -> Kind:
     rows, *halves = current().map_reduce(_among, concatenated, one_half, other_half, repeated=repeated)
     originals = _lowest_of_equal(rows, halves)
     copies = originals != rows
-    found: Kind = current().map(_first, one_half, copies=rows[copies], originals=originals[copies], label="copies")
-    return found
+    return current().map(_first, one_half, copies=rows[copies], originals=originals[copies], label="copies")
 
 
 def _digests(rows: slice, values: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

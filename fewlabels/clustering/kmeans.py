@@ -127,7 +127,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             with Local():  # few points are computed with here, also where there is a cluster
                 distinct = self._fit(as_pool(points).array())
             if isinstance(points, Pool):
-                self.labels_, self.distances_ = (Pool(one, points.chunk) for one in (self.labels_, self.distances_))
+                self.labels_ = Pool(self.labels_, points.chunk)
+                self.distances_ = Pool(self.distances_, points.chunk)
         self._n_features_out = self.n_clusters
         if distinct < self.n_clusters:
             warnings.warn(
@@ -151,6 +152,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         else:
             self.cluster_centers_, self.n_iter_ = _clustered(as_pool(points).array(), k, random)
         nearest = assign_exactly if self._outliers else assign_to_nearest
+        self.labels_: Any
+        self.distances_: Any
         self.labels_, self.distances_, distinct = assign_all(points, self.cluster_centers_, nearest)
         self.inertia_ = _inertia(self.distances_, sample_size(k))
         return distinct

@@ -82,7 +82,7 @@ def _farthest(rows: slice, labels: NDArray[np.int32], distances: Floats, *, k: i
 
 
 def _farther(a: Farthest, b: Farthest) -> Farthest:
-    found, own, distances = (np.concatenate(pair) for pair in zip(a, b, strict=True))
+    found, own, distances = np.append(a[0], b[0]), np.append(a[1], b[1]), np.append(a[2], b[2])
     order = np.argsort(-distances, kind="stable")[: max(len(a[0]), len(b[0]))]
     return found[order], own[order], distances[order]
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_array
 
 from fewlabels.arrays import DTYPES, Doubles, Floats, evenly_spaced, first_occurrences, relative_to, squared_norms
 from fewlabels.clustering.kmeans import KMeans
-from fewlabels.pool import Kind, Pool, as_pool
+from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 from fewlabels.threads import compiled, for_each_chunk
 
@@ -48,7 +48,7 @@ NONE = np.iinfo(np.int32).max
 """The number of a row that is not there."""
 
 
-def nearest_neighbours(features: Kind, n_neighbours: int = 5) -> Kind:
+def nearest_neighbours(features: Rows, n_neighbours: int = 5) -> Any:
     """Find the nearest neighbours of each image, itself left out.
 
     Up to 5,000 images all pairs are compared. Of more, each is compared with those in 16 of about sqrt(n) lists, which
@@ -88,15 +88,12 @@ def nearest_neighbours(features: Kind, n_neighbours: int = 5) -> Kind:
            [2]], dtype=int32)
     """
     n = len(features)
-    if n <= 1 or n_neighbours < 1:
-        return _like(features, np.empty((n, 0), np.int32))
-    if n <= FEW:
-        return _like(features, _among_all(as_pool(features).array(), min(n_neighbours, n - 1)))
-    rows = features if isinstance(features, Pool) else check_array(features, dtype=DTYPES, input_name="features")
-    return _by_lists(rows, min(n_neighbours, n - 1))
-
-
-def _like(features: Kind, found: NDArray[np.int32]) -> Kind:
+    if n > max(FEW, 1) and n_neighbours > 0:
+        rows = features if isinstance(features, Pool) else check_array(features, dtype=DTYPES, input_name="features")
+        return _by_lists(rows, min(n_neighbours, n - 1))
+    found = np.empty((n, 0), np.int32)
+    if n > 1 and n_neighbours > 0:
+        found = _among_all(as_pool(features).array(), min(n_neighbours, n - 1))
     return Pool(found, features.chunk) if isinstance(features, Pool) else found
 
 
@@ -125,7 +122,7 @@ def _refuse_rounding(row: int, point: Doubles, neighbours: Doubles) -> None:
         raise ValueError(f"features: row {row} is too far from the medians to tell its neighbours from each other")
 
 
-def _by_lists(features: Kind, count: int) -> Kind:
+def _by_lists(features: Rows, count: int) -> Any:
     """Compare each row with those of the lists nearest to it."""
     run, pool = current(), as_pool(features)
     space = _space(check_array(pool.take(evenly_spaced(len(pool), 1000)), dtype=np.float64, input_name="features"))
@@ -164,8 +161,7 @@ def _by_lists(features: Kind, count: int) -> Kind:
         features=pool,
         label="neighbours",
     )
-    back: Kind = run.map(_in_place, numbers, order=order, found=as_pool(found), label="neighbours of each row")
-    return back
+    return run.map(_in_place, numbers, order=order, found=as_pool(found), label="neighbours of each row")
 
 
 class _Space(NamedTuple):
