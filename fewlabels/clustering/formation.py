@@ -55,9 +55,9 @@ class Projection:
     --------
     >>> points = np.array([[1, 0], [3, 0], [5, 0]], np.float32)
     >>> np.abs(Projection(points, np.random.RandomState(0)).project(points))
-    array([[1., 0.],
-           [0., 0.],
-           [1., 0.]], dtype=float32)
+    array([[1.],
+           [0.],
+           [1.]], dtype=float32)
     """
 
     def __init__(self, X: NDArray[Any], random: np.random.RandomState) -> None:

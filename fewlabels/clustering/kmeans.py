@@ -18,6 +18,7 @@ Steps 1 to 5 look at 120,000 points at most: the clusters of a sample are then r
 import math
 import operator
 import warnings
+from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -121,14 +122,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         points = self._validated(X, reset=True)
         if self.n_clusters > len(points):
             raise ValueError(f"n_clusters: {self.n_clusters} is more than the number of samples, {len(points)}")
-        if len(points) > sample_size(self.n_clusters):
-            distinct = self._fit(points)
-        else:
-            with Local():  # few points are computed with here, also where there is a cluster
-                distinct = self._fit(as_pool(points).array())
-            if isinstance(points, Pool):
-                self.labels_ = Pool(self.labels_, points.chunk)
-                self.distances_ = Pool(self.distances_, points.chunk)
+        few = len(points) <= sample_size(self.n_clusters)
+        with Local() if few else nullcontext():  # few points are computed with here, also where there is a cluster
+            labels, distances, distinct = self._fit(as_pool(points).array() if few else points)
+        self.inertia_ = _inertia(distances, sample_size(self.n_clusters))
+        if few and isinstance(points, Pool):
+            labels, distances = Pool(labels, points.chunk), Pool(distances, points.chunk)
+        self.labels_, self.distances_ = labels, distances
         self._n_features_out = self.n_clusters
         if distinct < self.n_clusters:
             warnings.warn(
@@ -138,8 +138,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             )
         return self
 
-    def _fit(self, points: Rows) -> int:
-        """Find centroids, labels and distances; count the distinct clusters."""
+    def _fit(self, points: Rows) -> tuple[Any, Any, int]:
+        """Find the centroids; then labels and distances, and count the distinct clusters."""
         k, random = self.n_clusters, check_random_state(self.random_state)
         self._outliers = has_outliers(points)
         if self._outliers:
@@ -152,11 +152,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         else:
             self.cluster_centers_, self.n_iter_ = _clustered(as_pool(points).array(), k, random)
         nearest = assign_exactly if self._outliers else assign_to_nearest
-        self.labels_: Any
-        self.distances_: Any
-        self.labels_, self.distances_, distinct = assign_all(points, self.cluster_centers_, nearest)
-        self.inertia_ = _inertia(self.distances_, sample_size(k))
-        return distinct
+        return assign_all(points, self.cluster_centers_, nearest)
 
     def predict(self, X: ArrayLike | Pool) -> Any:
         """Find the nearest centroid of each point.

@@ -1,6 +1,7 @@
 """The nearest centroid of each point, such that no cluster is empty."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def assign_all(X: Rows, centroids: NDArray[Any], nearest: Nearest = assign_to_ne
         if distinct == k:
             return labels, distances, distinct
         # each cluster keeps a point, so that no more than k of the farthest are looked at
-        rows, own, _ = current().map_reduce(_farthest, _farther, labels, distances, k=k)
+        rows, own, _ = current().map_reduce(_farthest, partial(_farther, k=k), labels, distances, k=k)
         empty, places = np.flatnonzero(sizes == 0), iter(range(k))
         chosen = []
         for cluster in empty:
@@ -81,10 +82,10 @@ def _farthest(rows: slice, labels: NDArray[np.int32], distances: Floats, *, k: i
     return rows.start + order, labels[order], distances[order]
 
 
-def _farther(a: Farthest, b: Farthest) -> Farthest:
-    found, own, distances = np.append(a[0], b[0]), np.append(a[1], b[1]), np.append(a[2], b[2])
-    order = np.argsort(-distances, kind="stable")[: max(len(a[0]), len(b[0]))]
-    return found[order], own[order], distances[order]
+def _farther(a: Farthest, b: Farthest, *, k: int) -> Farthest:
+    distances = np.append(a[2], b[2])
+    order = np.argsort(-distances, kind="stable")[:k]
+    return np.append(a[0], b[0])[order], np.append(a[1], b[1])[order], distances[order]
 
 
 def _dealt(

@@ -163,6 +163,7 @@ def _means(
 
     `origin` and `unit` are such that the coordinates of most points are no larger than 1.
     """
+    origin = np.round(origin * (256 / unit)) * (unit / 256)  # copies of a point then have the point itself as mean
     sums, sizes, changed = current().map_reduce(
         _sums, _added, X, labels, before, k=len(otherwise), origin=origin, unit=unit, label="k-means: means"
     )
