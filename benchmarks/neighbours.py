@@ -1,9 +1,10 @@
 """Time the search for neighbours, beside others: `python -m benchmarks.neighbours [--quick]`.
 
-On Fashion-MNIST's own features, 5 neighbours each; needs `dvc repro describe`. Each search has a process of its own. Seconds are those of all cores
-together, so that other load on a shared machine matters little. Recall is the share of the nearest neighbours of 2,000
-rows, by all distances, that were found; and soft labels are spread over each graph from 2,000 random labels, to count
-the images whose likeliest class is another than with scikit-learn's graph. Writes to metrics/benchmarks.json.
+On Fashion-MNIST's own features, 5 neighbours each; needs `dvc repro describe`. Each search has a process of its own.
+Seconds are those of all cores together, so that other load on a shared machine matters little. Recall is the share of
+the nearest neighbours of 2,000 rows, by all distances, that were found; and soft labels are spread over each graph from
+2,000 random labels, to count the images whose likeliest class is another than with scikit-learn's graph. Writes to
+metrics/benchmarks.json.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from benchmarks.alone import alone
 from benchmarks.results import record
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import files
 
@@ -128,7 +130,8 @@ def _others(found: NDArray[np.int64], rows: NDArray[np.int64]) -> Neighbours:
 
 
 def _fewlabels(features: Floats) -> Neighbours:
-    return nearest_neighbours(features, COUNT)
+    found: Neighbours = nearest_neighbours(features, COUNT)
+    return found
 
 
 def _scikit_learn(features: Floats) -> Neighbours:

@@ -7,8 +7,9 @@ that the methods work on at once, so that each row gets the very bits that it ge
 import mmap
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,7 +65,7 @@ class Pool:
         if isinstance(source, (str, Path)):
             self.path = Path(source).absolute()
             if not self.path.is_dir():
-                self._array = np.load(self.path, mmap_mode="r")
+                self._array = _loaded(self.path, mmap_mode="r")
         else:
             self._array = np.asanyarray(source)
             if isinstance(self._array, np.memmap) and isinstance(self._array.base, mmap.mmap):
@@ -78,9 +79,10 @@ class Pool:
     def _measure(self) -> None:
         """Find shape and type of a folder by its first and its last file."""
         names = sorted(path.name for path in self._folder.glob("[0-9]*.npy"))
-        if not names or names != [_name(number) for number in range(len(names))]:
-            raise ValueError(f"{self.path}: its files are not {_name(0)} and so on, without a gap")
-        first, last = (np.load(self._folder / name, mmap_mode="r") for name in (names[0], names[-1]))
+        for number in range(max(1, len(names))):
+            if names[number : number + 1] != [_name(number)]:
+                raise ValueError(f"{self.path}: {_name(number)} is missing; it has {len(names)} files of a pool")
+        first, last = (_loaded(self._folder / name, mmap_mode="r") for name in (names[0], names[-1]))
         if first.shape[1:] != last.shape[1:] or first.dtype != last.dtype or len(last) > len(first):
             raise ValueError(f"{self._folder / names[-1]}: {last.dtype} {last.shape} after {first.dtype} {first.shape}")
         self.dtype, self.chunk = first.dtype, max(1, len(first))
@@ -128,14 +130,18 @@ class Pool:
         Raises
         ------
         ValueError
-            If its file has another number of rows than its place asks for.
+            If its file is missing or cut short, or has another shape or type than its place asks for.
         """
-        rows = self.rows(number)
         if self._array is not None:
-            return self._array[rows]
-        values: NDArray[Any] = np.load(self._folder / _name(number))
-        if values.shape != (rows.stop - rows.start, *self.shape[1:]):
-            raise ValueError(f"{self._folder / _name(number)}: shape {values.shape}, not {rows.stop - rows.start} rows")
+            return self._array[self.rows(number)]
+        return self._file(number)
+
+    def _file(self, number: int, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
+        rows, path = self.rows(number), self._folder / _name(number)
+        values = _loaded(path, mmap_mode)
+        expected = (rows.stop - rows.start, *self.shape[1:])
+        if values.shape != expected or values.dtype != self.dtype:
+            raise ValueError(f"{path}: {values.dtype} {values.shape}, not {self.dtype} {expected}")
         return values
 
     def mapped(self, number: int) -> NDArray[Any]:
@@ -152,8 +158,7 @@ class Pool:
         """
         if self._array is not None:
             return self._array[self.rows(number)]
-        mapped: NDArray[Any] = np.load(self._folder / _name(number), mmap_mode="r")
-        return mapped
+        return self._file(number, mmap_mode="r")
 
     def take(self, rows: ArrayLike) -> NDArray[Any]:
         """Read single rows.
@@ -167,8 +172,15 @@ class Pool:
         -------
         ndarray, shape (m, …)
             In the order asked for.
+
+        Raises
+        ------
+        ValueError
+            If there is no such row, and as `read` does.
         """
         wanted = np.asarray(rows, np.int64)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
+            raise ValueError(f"rows {wanted.min()} to {wanted.max()} of a pool that has {len(self)}")
         if self._array is not None:
             return np.asarray(self._array[wanted])
         taken = np.empty((len(wanted), *self.shape[1:]), self.dtype)
@@ -176,7 +188,7 @@ class Pool:
         order = np.argsort(wanted, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
             number = int(numbers[places[0]])
-            taken[places] = self.mapped(number)[wanted[places] - number * self.chunk]
+            taken[places] = self._file(number, mmap_mode="r")[wanted[places] - number * self.chunk]
         return taken
 
     def array(self) -> NDArray[Any]:
@@ -189,7 +201,10 @@ class Pool:
         """
         if self._array is not None:
             return self._array
-        return np.concatenate([self.read(number) for number in range(self.chunks)])
+        values = np.empty(self.shape, self.dtype)
+        for number in range(self.chunks):
+            values[self.rows(number)] = self.read(number)
+        return values
 
     def files(self) -> list[Path]:
         """List the files that hold the rows, in their order.
@@ -228,7 +243,9 @@ class Pool:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a file or folder as its path: another process that sees the same folder opens it."""
-        return (Pool, (self.path if self.path is not None else self._array, self.chunk))
+        if self.path is None:
+            return Pool, (self._array, self.chunk)
+        return _opened, (self.path, self.chunk, self.identity())
 
 
 Rows = NDArray[Any] | Pool
@@ -289,6 +306,11 @@ def write(folder: Path, number: int, values: NDArray[Any]) -> None:
         Of the chunk, from 0.
     values : ndarray
 
+    Raises
+    ------
+    OSError
+        If it cannot be written, such as on a full disk; the file is named.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -297,14 +319,84 @@ def write(folder: Path, number: int, values: NDArray[Any]) -> None:
     ...     Pool(folder).array()
     array([1, 2])
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{_name(number)}.{uuid.uuid4().hex}"
+    save(folder / _name(number), values)
+
+
+def save(path: Path, values: NDArray[Any]) -> None:
+    """Write an array to a .npy file, as `write` does that of a chunk.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+    values : ndarray
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, such as on a full disk; the file is named.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Path(folder, "some.npy"), np.array([1, 2]))
+    ...     Pool(Path(folder, "some.npy")).array().tolist()
+    [1, 2]
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             np.save(file, values)
-        partial.replace(folder / _name(number))
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def publish(partial: Path, folder: Path) -> None:
+    """Give a folder that is complete its name, in the place of what is there.
+
+    Parameters
+    ----------
+    partial : Path
+        Files of processes that were ended while they wrote are removed from it.
+    folder : Path
+        On the same file system.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder, "partial"), 0, np.array([1, 2]))
+    ...     publish(Path(folder, "partial"), Path(folder, "rows"))
+    ...     Pool(Path(folder, "rows")).array()
+    array([1, 2])
+    """
+    for left in partial.glob(".*"):
+        left.unlink()
+    remove(folder)
+    partial.rename(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there.
+
+    Parameters
+    ----------
+    path : Path
+
+    Examples
+    --------
+    >>> remove(Path("nowhere"))
+    """
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def written(folder: Path, number: int) -> bool:
@@ -329,3 +421,18 @@ def written(folder: Path, number: int) -> bool:
 
 def _name(number: int) -> str:
     return f"{number:06}.npy"
+
+
+def _loaded(path: Path, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = np.load(path, mmap_mode)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: is missing") from None
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read as .npy: {error}") from None
+    return values
+
+
+def _opened(path: Path, chunk: int, _: tuple[Any, ...]) -> Pool:
+    """Open a pool that was pickled with its identity, so that a digest of what holds it changes with its files."""
+    return Pool(path, chunk)

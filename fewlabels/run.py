@@ -11,21 +11,29 @@ how many workers there are.
 import functools
 import hashlib
 import inspect
+import logging
+import os
 import pickle
+import platform
 import shutil
+import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from glob import escape
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fewlabels import pool as pools_on_disk
-from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.pool import CHUNK, Pool, Rows, as_pool
 
 Partial = TypeVar("Partial")
 
@@ -36,12 +44,11 @@ TASKS = 1024
 STALLED = 1800
 """Seconds without a finished task after which a cluster is given up."""
 PATIENCE = 60
-"""Seconds to wait for a scheduler, and for its first worker."""
+"""Seconds to wait for a scheduler, for its first worker, and for another one when all are gone."""
 FAILURES = 3
 """Workers that may be lost during one task: with the next, the task is what ends them."""
-MALLOC = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
-"""Dask has workers return memory to the system at once, which makes gradients three times slower."""
-ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+UNFINISHED = "fewlabels-unfinished"
+"""The folder within the scratch folder that has all that a run writes, until it ends without an error."""
 
 
 class EngineError(RuntimeError):
@@ -54,8 +61,9 @@ class Local:
     Parameters
     ----------
     scratch : Path, optional
-        A folder for results that are rows: they are then written a chunk at a time, and a run that ended early goes on
-        from what is there. Without it they stay in memory.
+        A folder for results that are rows: they are written there a chunk at a time. Without it they stay in memory.
+        It is for one run at a time. Where the `with` block of the run ends without an error, all that was written is
+        removed; after an error it stays, and the next run of the same code goes on from it.
 
     Examples
     --------
@@ -74,8 +82,10 @@ class Local:
         self._before = _current.set(self)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         _current.reset(self._before)
+        if self.scratch is not None and kind is None:
+            shutil.rmtree(self._unfinished, ignore_errors=True)  # NFS keeps files that a worker has still open
 
     def map(
         self,
@@ -112,19 +122,19 @@ class Local:
         Raises
         ------
         ValueError
-            If the sources are not as long as each other, and whatever the function raises.
+            If the sources are not as long as each other, or the function returns another number of rows than it was
+            given. Whatever else the function raises is raised, too.
+        OSError
+            If a result cannot be written, such as on a full disk.
         EngineError
             If a cluster is lost, or a task ends its workers.
         """
-        pools = _aligned(sources)
-        folders = _listed(into)
+        work, folders = _Pass(function, sources, values, label), _listed(into)
         arrays = not folders and not any(isinstance(source, Pool) for source in sources)
-        read = [*pools, *(value for value in values.values() if isinstance(value, Pool))]
-        if not folders and self._whole(read):
-            computed = function(slice(0, len(pools[0])), *(pool.array() for pool in pools), **values)
-            found = [Pool(one) for one in (computed if outputs > 1 else [computed])]
+        if not folders and self._in_memory(work):
+            found = [Pool(one) for one in work.mapped(outputs)]
         else:
-            found = self._by_chunks(_Pass(function, pools, values, label), outputs, folders)
+            found = self._by_chunks(work, outputs, folders)
         results = tuple(pool.array() if arrays else pool for pool in found)
         return results if outputs > 1 else results[0]
 
@@ -160,29 +170,31 @@ class Local:
         ValueError, EngineError
             As `map` does.
         """
-        combined: Partial = self._reduced(_Pass(function, _aligned(sources), values, label), combine)
+        combined: Partial = self._reduced(_Pass(function, sources, values, label), combine)
         return combined
 
-    def _whole(self, pools: Sequence[Pool]) -> bool:
-        """Whether rows are computed in one call: where all that they are computed from is in memory."""
-        return all(pool.in_memory for pool in pools)
+    def _in_memory(self, work: "_Pass") -> bool:
+        """Whether new rows are computed in one call: where all that they are computed from is in memory."""
+        read = [*work.pools, *(value for value in work.values.values() if isinstance(value, Pool))]
+        return all(pool.in_memory for pool in read)
+
+    @property
+    def _unfinished(self) -> Path:
+        assert self.scratch is not None  # noqa: S101 — who has none keeps results in memory
+        return self.scratch / UNFINISHED
 
     def _by_chunks(self, work: "_Pass", outputs: int, folders: Sequence[Path]) -> list[Pool]:
         if self.scratch is None and not folders:
-            chunks = [work.computed(number) for number in work.numbers(shown=True)]
-            columns = zip(*chunks, strict=True) if outputs > 1 else [chunks]
-            return [Pool(np.concatenate(list(column)), work.pools[0].chunk) for column in columns]
+            columns = zip(*(work.mapped(outputs, number) for number in work.shown(range(work.chunks))), strict=True)
+            return [Pool(np.concatenate(column), work.chunk) for column in columns]
         digest = work.digest()
-        finals = folders or [_scratch_of(self.scratch) / f"{digest}-{place}" for place in range(outputs)]
-        partials = [final.with_name(f".partial-{final.name}-{digest}"[:200]) for final in finals]
+        finals = folders or [self._unfinished / f"rows-{digest}-{place}" for place in range(outputs)]
         if folders or not all(final.is_dir() for final in finals):
-            for final in finals:
-                _remove_partials(final, but=digest)
+            partials = [_partial_of(final, digest) for final in finals]
             missing = [n for n in range(work.chunks) if not all(pools_on_disk.written(one, n) for one in partials)]
             self._write(work, missing, partials)
             for partial, final in zip(partials, finals, strict=True):
-                _remove(final)
-                partial.rename(final)
+                pools_on_disk.publish(partial, final)
         return [Pool(final) for final in finals]
 
     def _write(self, work: "_Pass", numbers: Sequence[int], folders: Sequence[Path]) -> None:
@@ -190,12 +202,13 @@ class Local:
             work.write(number, folders)
 
     def _reduced(self, work: "_Pass", combine: Callable[[Any, Any], Any]) -> Any:
-        bar = iter(work.numbers(shown=True))
-        return _tree(
-            lambda _: work.computed(next(bar)),
-            lambda parts: functools.reduce(combine, parts),
-            range(work.chunks),
-        )
+        with work.bar(work.chunks, "chunks") as bar:
+
+            def leaf(number: int) -> Any:
+                bar.update()
+                return work.computed(number)
+
+            return _tree(leaf, functools.partial(functools.reduce, combine), range(work.chunks))
 
 
 _current: ContextVar[Local] = ContextVar("_current", default=Local())  # noqa: B039 — it has no state
@@ -220,38 +233,53 @@ def current() -> Local:
 class _Pass:
     """A function, the pools that it is called with, a chunk at a time, and what is the same for all chunks."""
 
-    def __init__(self, function: Callable[..., Any], pools: Sequence[Pool], values: dict[str, Any], label: str) -> None:
-        self.function, self.pools, self.values, self.label = function, list(pools), values, label
-        self.chunks = pools[0].chunks
+    def __init__(self, function: Callable[..., Any], sources: Sequence[Rows], values: dict[str, Any], label: str):
+        self.function, self.pools, self.values, self.label = function, _aligned(sources), values, label
+        self.chunks, self.chunk = self.pools[0].chunks, self.pools[0].chunk
+        self.name = label or function.__name__
 
-    def computed(self, number: int) -> Any:
-        chunks = (pool.read(number) for pool in self.pools)
-        return self.function(self.pools[0].rows(number), *chunks, **self.values)
+    def computed(self, number: int | None = None) -> Any:
+        """Call the function with one chunk or, without a number, with all rows."""
+        if number is None:
+            return self.function(self._rows(None), *(pool.array() for pool in self.pools), **self.values)
+        return self.function(self._rows(number), *(pool.read(number) for pool in self.pools), **self.values)
+
+    def mapped(self, outputs: int, number: int | None = None) -> list[NDArray[Any]]:
+        """Compute new rows, as `computed` does."""
+        computed, rows = self.computed(number), self._rows(number)
+        arrays: list[NDArray[Any]] = list(computed) if outputs > 1 else [computed]
+        for array in arrays:
+            if len(array) != rows.stop - rows.start:
+                raise ValueError(f"{self.name}: {len(array)} rows computed from {rows.stop - rows.start}")
+        return arrays
+
+    def _rows(self, number: int | None) -> slice:
+        return slice(0, len(self.pools[0])) if number is None else self.pools[0].rows(number)
 
     def write(self, number: int, folders: Sequence[Path]) -> None:
-        computed = self.computed(number)
-        for folder, one in zip(folders, computed if len(folders) > 1 else [computed], strict=True):
-            pools_on_disk.write(folder, number, one)
+        for folder, array in zip(folders, self.mapped(len(folders), number), strict=True):
+            pools_on_disk.write(folder, number, array)
 
-    def numbers(self, shown: bool) -> Iterable[int]:
-        return self.shown(range(self.chunks)) if shown else range(self.chunks)
+    def shown(self, numbers: Sequence[int]) -> Iterator[int]:
+        with self.bar(len(numbers), "chunks") as bar:
+            for number in numbers:
+                yield number
+                bar.update()
 
-    def shown(self, numbers: Sequence[int]) -> Iterable[int]:
-        """Show a progress bar, on a terminal, where there is more than one chunk."""
-        few = None if len(numbers) > 1 and self.label else True
-        bar: Iterable[int] = tqdm(numbers, desc=self.label, unit=" chunks", leave=False, disable=few)
-        return bar
+    def bar(self, total: int, unit: str) -> "tqdm[Any]":
+        """Show a progress bar, on a terminal, for what has a label and more than one part."""
+        hidden = None if self.label and total > 1 else True
+        return tqdm(total=total, desc=self.label, unit=f" {unit}", leave=False, disable=hidden)
 
     def digest(self) -> str:
         """Digest whatever the result depends on: code, rows and values."""
-        values = {name: value.identity() if isinstance(value, Pool) else value for name, value in self.values.items()}
-        rows = [pool.identity() if pool.path else joblib.hash(pool.array()) for pool in self.pools]
         code = (fingerprint(), self.function.__module__, self.function.__qualname__, _source_of(self.function))
-        return hashlib.blake2b(repr((code, rows, joblib.hash(values))).encode(), digest_size=12).hexdigest()
+        return str(joblib.hash((code, self.pools, self.values)))
 
 
+@functools.cache
 def fingerprint() -> str:
-    """Digest the code of this package: workers whose digest differs would compute something else.
+    """Digest the code of this package and the version of numpy: workers that have others might compute something else.
 
     Returns
     -------
@@ -262,7 +290,7 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     16
     """
-    digest = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(np.__version__.encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -290,22 +318,13 @@ def _listed(into: Path | Sequence[Path] | None) -> list[Path]:
     return [] if into is None else [into] if isinstance(into, Path) else list(into)
 
 
-def _scratch_of(scratch: Path | None) -> Path:
-    assert scratch is not None  # noqa: S101 — who has none keeps results in memory
-    return scratch
-
-
-def _remove_partials(final: Path, but: str) -> None:
-    for stale in final.parent.glob(f".partial-{final.name}-*"):
-        if not stale.name.endswith(but):
-            _remove(stale)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _partial_of(final: Path, digest: str) -> Path:
+    """Name the folder of a result until it is complete; remove those of other code, rows or values."""
+    partial = final.with_name(f".partial-{final.name}-{digest}")
+    for other in final.parent.glob(f".partial-{escape(final.name)}-{'?' * len(digest)}"):
+        if other != partial:
+            pools_on_disk.remove(other)
+    return partial
 
 
 def _tree(leaf: Callable[[int], Any], join: Callable[[Iterator[Any]], Any], numbers: range) -> Any:
@@ -328,14 +347,15 @@ class Cluster(Local):
     ----------
     client : distributed.Client
     scratch : Path
-        A folder that the client and all workers see under the same path.
+        A folder that the client and all workers see under the same path, see `Local`.
     chunk : int, default=20480
         Rows that a task works through at least.
 
     Raises
     ------
     EngineError
-        If no worker comes, a worker has no fewlabels or another version of it, or does not see the folder.
+        If no worker comes, or the scheduler or a worker has no fewlabels or another version of it, or a worker has more
+        than one thread, or does not see the folder.
 
     Examples
     --------
@@ -344,127 +364,129 @@ class Cluster(Local):
     ...     HOG((28, 28)).fit_transform(Pool("/shared/images"))
     """
 
-    def __init__(self, client: Any, scratch: Path, chunk: int = pools_on_disk.CHUNK) -> None:
+    def __init__(self, client: Any, scratch: Path, chunk: int = CHUNK) -> None:
         super().__init__(scratch.absolute())
-        self.client, self.chunk = client, chunk
+        self.client, self.chunk, self.address = client, chunk, str(client.scheduler.address)
         self._check()
 
     def _check(self) -> None:
-        scratch = _scratch_of(self.scratch)
-        scratch.mkdir(parents=True, exist_ok=True)
-        token = scratch / f".seen-{uuid.uuid4().hex}"
         try:
             self.client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError:
-            raise EngineError(f"engine.scheduler: {self._address}: no worker came within {PATIENCE} s") from None
-        token.touch()
+            raise EngineError(f"engine.scheduler: {self.address}: no worker came within {PATIENCE} s") from None
         try:
-            seen = self.client.run(_state_of_worker, str(token), on_error="return")
-        finally:
-            token.unlink()
-        for worker, state in seen.items():
-            if isinstance(state, Exception):
-                raise EngineError(f"engine.scheduler: worker {worker} cannot import this fewlabels: {state}")
-            if state[0] != fingerprint():
-                raise EngineError(f"engine.scheduler: worker {worker} has another version of fewlabels")
-            if not state[1]:
-                raise EngineError(f"engine.scheduler: worker {worker} does not see the folder {scratch}")
+            code = self.client.run_on_scheduler(fingerprint)
+        except Exception as error:
+            raise EngineError(f"engine.scheduler: {self.address} cannot import this fewlabels: {error}") from None
+        if code != fingerprint():
+            raise EngineError(f"engine.scheduler: {self.address} has another version of fewlabels or numpy")
+        token = self._unfinished / f"seen-{uuid.uuid4().hex}"
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+        token.touch()
+        faults = self.client.run(_fault_of_worker, str(token), fingerprint(), on_error="return")
+        token.unlink()
+        for worker, fault in faults.items():
+            if isinstance(fault, Exception):
+                fault = f"cannot import this fewlabels: {fault}"
+            if fault:
+                raise EngineError(f"engine.scheduler: worker {worker} {fault}")
 
-    @property
-    def _address(self) -> str:
-        return str(self.client.scheduler.address if self.client.scheduler else "")
-
-    def _whole(self, pools: Sequence[Pool]) -> bool:
+    def _in_memory(self, work: _Pass) -> bool:
         return False
 
     def _write(self, work: _Pass, numbers: Sequence[int], folders: Sequence[Path]) -> None:
         group = self._group(work)
         parts = [numbers[first : first + group] for first in range(0, len(numbers), group)]
         with self._specified(work) as spec:
-            tasks = self.client.map(_write_chunks, parts, spec=spec, folders=list(folders), pure=False)
-            self._results(tasks, tasks, work)
+            self._finish(self.client.map(_write_chunks, parts, spec=spec, folders=list(folders), pure=False), work)
 
     def _reduced(self, work: _Pass, combine: Callable[[Any, Any], Any]) -> Any:
         group = self._group(work)
-        starts = range(0, work.chunks, group)
-        parts = [range(first, min(first + group, work.chunks)) for first in starts]
+        parts = [range(first, min(first + group, work.chunks)) for first in range(0, work.chunks, group)]
         with self._specified(work) as spec:
-            leaves = self.client.map(_reduce_chunks, parts, spec=spec, combine=combine, pure=False)
-            root = _tree(
-                leaves.__getitem__,
-                lambda futures: self.client.submit(_fold, combine, list(futures), pure=False),
-                range(len(leaves)),
-            )
-            return self._results([*leaves, root], [root], work)[0]
+            tasks = self.client.map(_reduce_chunks, parts, spec=spec, combine=combine, pure=False)
+
+            def join(futures: Iterator[Any]) -> Any:
+                tasks.append(self.client.submit(functools.reduce, combine, list(futures), pure=False))
+                return tasks[-1]
+
+            root = _tree(tasks.__getitem__, join, range(len(parts)))
+            return self._finish(tasks, work, root)
 
     def _group(self, work: _Pass) -> int:
         """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same."""
         group = 1
-        while work.chunks / group > TASKS or group * work.pools[0].chunk < self.chunk:
+        while work.chunks / group > TASKS or group * work.chunk < self.chunk:
             group *= FAN_IN
         return group
 
     @contextmanager
     def _specified(self, work: _Pass) -> Iterator[str]:
         """Write what a pass needs to a file, once: centroids are megabytes, and tasks go through one scheduler."""
-        scratch = _scratch_of(self.scratch)
-        spec = scratch / f"pass-{uuid.uuid4().hex}.pickle"
-        shared = [pool if pool.path else _saved(pool, scratch) for pool in work.pools]
         values = {
-            name: _saved(value, scratch) if isinstance(value, Pool) and not value.path else value
-            for name, value in work.values.items()
+            name: self._shared(value) if isinstance(value, Pool) else value for name, value in work.values.items()
         }
-        spec.write_bytes(pickle.dumps(_Pass(work.function, shared, values, work.label)))
+        pools = [self._shared(pool) for pool in work.pools]
+        spec = self._unfinished / f"pass-{uuid.uuid4().hex}.pickle"
+        spec.write_bytes(pickle.dumps((fingerprint(), _Pass(work.function, pools, values, work.label))))
         try:
             yield str(spec)
         finally:
             spec.unlink(missing_ok=True)
 
-    def _results(self, tasks: Sequence[Any], wanted: Sequence[Any], work: _Pass) -> list[Any]:
-        """Wait for tasks, with a progress bar, and give the results wanted; the first error ends all tasks."""
-        from distributed import CancelledError, KilledWorker, wait
-        from distributed.comm.core import CommClosedError
+    def _shared(self, pool: Pool) -> Pool:
+        """Write a pool that is only in memory to a file that workers can read."""
+        if pool.path:
+            return pool
+        path = self._unfinished / f"array-{joblib.hash(pool.array())}.npy"
+        if not path.exists():
+            pools_on_disk.save(path, pool.array())
+        return Pool(path, pool.chunk)
 
-        what, pending = work.label or work.function.__name__, set(tasks)
-        bar = tqdm(total=len(tasks), desc=work.label, unit=" tasks", leave=False, disable=None if work.label else True)
+    def _finish(self, tasks: Sequence[Any], work: _Pass, wanted: Any = None) -> Any:
+        """Wait for all tasks, with a progress bar, and give the result of one; the first error ends all."""
+        from distributed import CancelledError, KilledWorker
+
+        done: SimpleQueue[Any] = SimpleQueue()
+        for task in tasks:
+            task.add_done_callback(done.put)
         try:
-            while pending:
-                state = wait(list(pending), timeout=STALLED, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
-                bar.update(len(state.done))
-                pending = set(state.not_done)
-                for future in state.done:
-                    if future.status != "finished":
-                        future.result()
-            results: list[Any] = self.client.gather(list(wanted))
-            return results
+            with work.bar(len(tasks), "tasks") as bar:
+                for _ in tasks:
+                    task = self._next(done, work)
+                    if task.status != "finished":
+                        task.result()  # raises its error
+                    bar.update()
+            return wanted.result(timeout=STALLED) if wanted is not None else None
         except KilledWorker as error:
             raise EngineError(
-                f"engine.memory: {what}: a task ended {FAILURES + 1} workers, the last {error.last_worker.address}: "
-                "did it need more memory than they have?"
+                f"engine.memory: {work.name}: a task ended {FAILURES + 1} workers, the last on "
+                f"{error.last_worker.host}: did it need more memory than they have?"
             ) from None
-        except (CancelledError, CommClosedError, TimeoutError) as error:
-            lost = "went away" if not isinstance(error, TimeoutError) else f"finished no task within {STALLED} s"
-            raise EngineError(f"engine.scheduler: {self._address}: {lost} during {what}") from None
+        except CancelledError:
+            raise EngineError(f"engine.scheduler: {self.address}: went away during {work.name}") from None
         finally:
-            bar.close()
-            if pending:
-                self.client.cancel(list(tasks), force=True)
+            with suppress(Exception):  # there is nobody to tell
+                self.client.cancel([task for task in tasks if not task.done()], force=True)
 
-
-def _saved(pool: Pool, scratch: Path) -> Pool:
-    """Write a pool that is in memory to a file that workers can read."""
-    path = scratch / f"{joblib.hash(pool.array())}.npy"
-    if not path.exists():
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with partial.open("wb") as file:
-            np.save(file, pool.array())
-        partial.replace(path)
-    return Pool(path, pool.chunk)
+    def _next(self, done: "SimpleQueue[Any]", work: _Pass) -> Any:
+        """Wait for the next task that is done, for as long as there are workers."""
+        started = alive = time.monotonic()
+        while True:
+            with suppress(Empty):
+                return done.get(timeout=min(5, PATIENCE))
+            with suppress(OSError):
+                if self.client.scheduler_info(n_workers=0)["n_workers"]:
+                    alive = time.monotonic()
+            if time.monotonic() > alive + PATIENCE:
+                raise EngineError(f"engine.scheduler: {self.address}: no worker is left, during {work.name}")
+            if time.monotonic() > started + STALLED:
+                raise EngineError(f"engine.scheduler: {self.address}: no task done for {STALLED} s, during {work.name}")
 
 
 @contextmanager
 def connected(
-    scheduler: str, scratch: Path, *, workers: int = 2, memory: str = "1.5 GB", chunk: int = pools_on_disk.CHUNK
+    scheduler: str, scratch: Path, *, workers: int = 2, memory: str = "1.5 GB", chunk: int = CHUNK
 ) -> Iterator[Cluster]:
     """Run on a cluster for as long as the block lasts.
 
@@ -473,7 +495,7 @@ def connected(
     scheduler : str
         `local`, for a cluster of processes on this machine, or the address of a scheduler, such as tcp://host:8786.
     scratch : Path
-        A folder that the client and all workers see under the same path.
+        A folder that the client and all workers see under the same path, see `Local`.
     workers : int, default=2
         Processes of a local cluster, each with one thread.
     memory : str, default="1.5 GB"
@@ -496,49 +518,146 @@ def connected(
     ...     HOG((28, 28)).fit_transform(Pool("images"))
     """
     import dask
+    from distributed import Client
 
-    own = {
-        "distributed.nanny.pre-spawn-environ": MALLOC | ONE_THREAD,
-        "distributed.scheduler.allowed-failures": FAILURES,
-        "distributed.worker.memory.target": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.pause": False,
-        "distributed.comm.timeouts.connect": f"{PATIENCE}s",
-        "logging": {"distributed": "critical", "distributed.client": "critical", "tornado": "critical"},
-    }
-    with dask.config.set(own):
-        from distributed import Client, LocalCluster  # not above: it reads how to log when it is imported
-
+    _silence()
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(CONFIGURATION | {"distributed.comm.timeouts.connect": f"{PATIENCE} s"}))
         if scheduler == "local":
-            cluster = LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=memory,
-                dashboard_address=None,
-                local_directory=str(scratch.absolute()),
-            )
-            with cluster, Client(cluster) as client, Cluster(client, scratch, chunk) as run:  # type: ignore[no-untyped-call]
-                yield run
-            return
+            scheduler = stack.enter_context(_local_cluster(scratch, workers=workers, memory=memory))
         try:
-            client = Client(scheduler, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+            client = stack.enter_context(Client(scheduler, timeout=PATIENCE))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise EngineError(f"engine.scheduler: {scheduler}: cannot be reached: {error}") from None
-        with client, Cluster(client, scratch, chunk) as run:
-            yield run
+        yield stack.enter_context(Cluster(client, scratch, chunk))
 
 
 @contextmanager
-def served(folder: Path, *, workers: int, memory: str) -> Iterator[tuple[str, str]]:
-    """Serve a scheduler with its workers and its dashboard on this machine, for as long as the block lasts."""
-    raise NotImplementedError
-    yield "", ""
+def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int = 8786) -> Iterator[tuple[str, str]]:
+    """Serve a scheduler, its workers and its dashboard on this machine for as long as the block lasts.
+
+    Parameters
+    ----------
+    folder : Path
+        For what Dask writes on the way.
+    workers : int, default=2
+        Processes, each with one thread.
+    memory : str, default="1.5 GB"
+        Of each of them: a process that needs more is ended.
+    port : int, default=8786
+        Of the scheduler; 0 for any that is free, also for the dashboard.
+
+    Yields
+    ------
+    scheduler, dashboard : str
+        Addresses.
+
+    Raises
+    ------
+    EngineError
+        If the port is taken.
+
+    Examples
+    --------
+    >>> with served(Path("scratch")) as (scheduler, dashboard):  # doctest: +SKIP
+    ...     print(scheduler, dashboard)
+    tcp://127.0.0.1:8786 http://127.0.0.1:8787/status
+    """
+    import dask
+
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(CONFIGURATION))
+        dashboard = f"127.0.0.1:{port + 1 if port else 0}"
+        try:
+            cluster = stack.enter_context(
+                _local_cluster(folder, workers=workers, memory=memory, scheduler_port=port, dashboard_address=dashboard)
+            )
+        except (OSError, RuntimeError) as error:
+            raise EngineError(f"port {port}: {error}") from None
+        yield cluster.scheduler_address, cluster.dashboard_link
+
+
+@contextmanager
+def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    _silence()
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (
+        _environment_kept(),
+        TemporaryDirectory(dir=scratch, prefix="dask-", ignore_cleanup_errors=True) as folder,
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=memory,
+            local_directory=str(Path(folder).absolute()),
+            **{"dashboard_address": None, **where},
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def _silence() -> None:
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # whatever matters is raised
+
+
+BEFORE_START = {
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_MMAP_THRESHOLD_": "268435456",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "DASK_LOGGING__DISTRIBUTED": "CRITICAL",
+}
+"""Environment of our workers. Dask has them return memory at once, which makes gradients three times slower."""
+CONFIGURATION = {
+    "distributed.nanny.pre-spawn-environ": BEFORE_START,
+    "distributed.nanny.environ": {"NUMBA_NUM_THREADS": "1"},
+    "distributed.scheduler.allowed-failures": FAILURES,
+    # So long after it lost a worker, a local cluster gives up for ever whichever one is just being started again.
+    "distributed.deploy.lost-worker-timeout": "100 days",
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+}
+QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Undo what Dask does where it starts workers: it sets their environment in this process, too."""
+    before = {name: os.environ.get(name) for name in BEFORE_START}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+# ---- in a worker
+
+
+def _fault_of_worker(token: str, code: str, dask_worker: Any) -> str:
+    if fingerprint() != code:
+        return "has another version of fewlabels or numpy"
+    if not Path(token).exists():
+        return f"does not see the folder {Path(token).parents[1]}"
+    threads = dask_worker.state.nthreads
+    return f"has {threads} threads: start it with --nthreads 1" if threads > 1 else ""
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(spec: str) -> _Pass:
-    work: _Pass = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
-    return work
+    """Read what a pass needs; workers may have come since the run began, and have not been looked at."""
+    try:
+        code, work = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
+    except FileNotFoundError:
+        raise EngineError(f"engine.scheduler: worker {platform.node()} does not see the file {spec}") from None
+    if code != fingerprint():
+        raise EngineError(f"engine.scheduler: worker {platform.node()} has another version of fewlabels or numpy")
+    loaded: _Pass = work
+    return loaded
 
 
 def _write_chunks(numbers: Sequence[int], spec: str, folders: Sequence[Path]) -> None:
@@ -548,12 +667,4 @@ def _write_chunks(numbers: Sequence[int], spec: str, folders: Sequence[Path]) ->
 
 
 def _reduce_chunks(numbers: range, spec: str, combine: Callable[[Any, Any], Any]) -> Any:
-    return _tree(_loaded(spec).computed, lambda parts: functools.reduce(combine, parts), numbers)
-
-
-def _fold(combine: Callable[[Any, Any], Any], parts: Sequence[Any]) -> Any:
-    return functools.reduce(combine, parts)
-
-
-def _state_of_worker(token: str) -> tuple[str, bool]:
-    return fingerprint(), Path(token).exists()
+    return _tree(_loaded(spec).computed, functools.partial(functools.reduce, combine), numbers)

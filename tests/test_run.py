@@ -1,0 +1,450 @@
+"""Runs over the chunks of pools: the same bits wherever and by however many; what is left after an error, and used."""
+
+import functools
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import chunk_tasks as tasks
+import numpy as np
+import pytest
+from conftest import PROJECT
+from distributed import Client
+
+from fewlabels import run as run_module
+from fewlabels.pool import Pool, write
+from fewlabels.run import Cluster, EngineError, Local, connected, current
+
+X = np.random.default_rng(0).normal(size=(521, 3)).astype(np.float32)
+CHUNK = 8
+CHUNKS = 66
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    return pool_of(tmp_path / "rows")
+
+
+def pool_of(folder: Path) -> Pool:
+    for number in range(CHUNKS):
+        write(folder, number, X[number * CHUNK : (number + 1) * CHUNK])
+    return Pool(folder)
+
+
+def fixed_tree() -> bytes:
+    """The sum as it must be: of 8 neighbours, and of 8 of those, and so on, each from the left."""
+    level = [X[start : start + CHUNK].sum(0, dtype=np.float32) for start in range(0, len(X), CHUNK)]
+    while len(level) > 1:
+        level = [functools.reduce(np.add, level[first : first + 8]) for first in range(0, len(level), 8)]
+    return level[0].tobytes()
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+# ---- map
+
+
+def test_rows_of_arrays_are_computed_in_one_call_and_are_arrays(tmp_path: Path) -> None:
+    for run in (Local(), Local(tmp_path / "scratch")):
+        (tmp_path / "notes").unlink(missing_ok=True)
+        doubled = run.map(tasks.noted, X, folder=tmp_path)
+        assert isinstance(doubled, np.ndarray)
+        assert np.array_equal(doubled, 2 * X)
+        assert (tmp_path / "notes").read_text() == "0\n"
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_rows_of_pools_are_pools_in_memory_or_in_the_scratch_folder(pool: Pool, tmp_path: Path) -> None:
+    sums = X.sum(1) + np.arange(len(X))
+    with Local(tmp_path / "scratch") as scratch:
+        for run, in_memory in ((Local(), True), (scratch, False)):
+            numbers, found = run.map(tasks.numbered, pool, np.arange(len(X)), outputs=2)
+            assert numbers.in_memory == found.in_memory == in_memory
+            assert numbers.chunk == CHUNK
+            assert np.array_equal(numbers.array(), np.arange(len(X)))
+            assert np.array_equal(found.array(), sums)
+    assert isinstance(Local().map(tasks.doubled, Pool(X)), Pool)
+
+
+def test_a_pool_among_the_values_is_looked_up(pool: Pool, tmp_path: Path) -> None:
+    rows = np.arange(len(X))[::-1].copy()
+    with Local(tmp_path / "scratch") as run:
+        assert np.array_equal(run.map(tasks.looked_up, rows, table=pool), X[::-1])
+        assert np.array_equal(run.map(tasks.looked_up, Pool(rows), table=pool).array(), X[::-1])
+
+
+def test_pools_must_be_as_long_as_each_other(pool: Pool) -> None:
+    with pytest.raises(ValueError, match="pools of 521 and 520 rows, 8 and 8 in a chunk"):
+        Local().map(tasks.numbered, pool, np.arange(520), outputs=2)
+
+
+def test_a_function_must_return_a_row_for_each(pool: Pool, tmp_path: Path) -> None:
+    for run, source in ((Local(), X), (Local(), pool), (Local(tmp_path / "scratch"), pool)):
+        with pytest.raises(ValueError, match=rf"the half: \d+ rows computed from {len(X) if source is X else CHUNK}"):
+            run.map(half, source, label="the half")
+
+
+def half(rows: slice, chunk: Any) -> Any:
+    return chunk[::2]
+
+
+def test_the_run_of_a_block_is_current() -> None:
+    outside = current()
+    with Local() as outer:
+        with pytest.raises(KeyError), Local() as inner:
+            assert current() is inner
+            raise KeyError
+        assert current() is outer
+    assert current() is outside
+
+
+# ---- map_reduce
+
+
+@pytest.mark.parametrize("chunk", [1, 8, 9, 64, 512, 4096])
+def test_sums_are_of_a_fixed_tree(pool: Pool, chunk: int) -> None:
+    assert Local().map_reduce(tasks.total, tasks.added, pool).tobytes() == fixed_tree()
+    assert Local().map_reduce(tasks.total, tasks.added, Pool(X, CHUNK)).tobytes() == fixed_tree()
+    assert InThisProcess(chunk).map_reduce(tasks.total, tasks.added, pool).tobytes() == fixed_tree()
+    assert fixed_tree() != functools.reduce(np.add, X).tobytes()
+
+
+class InThisProcess(Cluster):
+    """Groups chunks into tasks as a cluster does, and computes them here."""
+
+    def __init__(self, chunk: int) -> None:
+        self.chunk, self.scratch = chunk, None
+
+    def _reduced(self, work: Any, combine: Any) -> Any:
+        fold = functools.partial(functools.reduce, combine)
+        group = self._group(work)
+        starts = range(0, work.chunks, group)
+        assert len(starts) == -(-CHUNKS // {1: 1, 8: 1, 9: 8, 64: 8, 512: 64, 4096: 512}[self.chunk])
+        leaves = [run_module._tree(work.computed, fold, range(s, min(s + group, work.chunks))) for s in starts]
+        return run_module._tree(leaves.__getitem__, fold, range(len(leaves)))
+
+
+def test_a_pass_has_a_bounded_number_of_tasks() -> None:
+    cluster = InThisProcess(1)
+    many = Pool(np.zeros(10**6, np.uint8), chunk=1)
+    assert cluster._group(run_module._Pass(tasks.total, [many], {}, "")) == 8**4
+
+
+# ---- what stays, and is used
+
+
+def notes(folder: Path) -> list[int]:
+    return [int(line) for line in (folder / "notes").read_text().split()]
+
+
+def fail_at_the_fourth(pool: Pool, folder: Path, into: Path | None = None) -> None:
+    with pytest.raises(ValueError, match="row 24: cannot be doubled"), Local(folder / "scratch") as run:
+        run.map(tasks.noted, pool, folder=folder, fails_at=24, into=into)
+    assert notes(folder) == [0, 8, 16, 24]
+    (folder / "notes").unlink()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_run_goes_on_from_the_one_that_failed(pool: Pool, tmp_path: Path, named: bool) -> None:
+    into = tmp_path / "results/rows" if named else None
+    fail_at_the_fourth(pool, tmp_path, into)
+    assert into is None or not into.exists()
+    (tmp_path / "mended").touch()
+    with Local(tmp_path / "scratch") as run:
+        doubled = run.map(tasks.noted, pool, folder=tmp_path, fails_at=24, into=into)
+        assert np.array_equal(doubled.array(), 2 * X)
+    assert notes(tmp_path) == list(range(24, len(X), CHUNK))
+    assert entries(tmp_path / "scratch") == []
+    if into is not None:
+        assert doubled.path == into
+        assert entries(tmp_path / "results") == [*(f"{number:06}.npy" for number in range(CHUNKS)), "rows"]
+
+
+def test_a_result_that_was_complete_when_a_later_step_failed_is_used(pool: Pool, tmp_path: Path) -> None:
+    for attempt in range(2):
+        with pytest.raises(KeyError), Local(tmp_path / "scratch") as run:
+            for _ in range(2):
+                assert np.array_equal(run.map(tasks.noted, pool, folder=tmp_path).array(), 2 * X)
+            raise KeyError
+        assert len(notes(tmp_path)) == CHUNKS, attempt
+
+
+@pytest.mark.parametrize("change", ["rows", "values", "code", "package"])
+def test_what_was_computed_of_something_else_is_removed(
+    pool: Pool, tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = tmp_path / "results/rows"
+    other = into.with_name(f".partial-rows-more-{'0' * 32}")
+    write(other, 0, X)
+    fail_at_the_fourth(pool, tmp_path, into)
+    (tmp_path / "mended").touch()
+    fails_at = 24
+    if change == "rows":
+        np.save(tmp_path / "rows/000065.npy", X[-1:] + 1)
+    elif change == "values":
+        fails_at = 32
+    elif change == "code":
+        monkeypatch.setattr(run_module, "_source_of", lambda function: "other code")
+    else:
+        monkeypatch.setattr(run_module, "fingerprint", lambda: "other code")
+    doubled = Local().map(tasks.noted, Pool(tmp_path / "rows"), folder=tmp_path, fails_at=fails_at, into=into)
+    assert notes(tmp_path) == list(range(0, len(X), CHUNK))
+    assert np.array_equal(doubled.array(), 2 * Pool(tmp_path / "rows").array())
+    assert sorted(path.name for path in into.parent.iterdir()) == [other.name, "rows"]
+
+
+def test_a_result_replaces_the_one_before(pool: Pool, tmp_path: Path) -> None:
+    for plus in (1, 2):
+        assert np.array_equal(Local().map(tasks.doubled, pool, plus=plus, into=tmp_path / "out").array(), 2 * X + plus)
+    assert entries(tmp_path / "out") == [f"{number:06}.npy" for number in range(CHUNKS)]
+
+
+def test_several_results_have_a_folder_each(pool: Pool, tmp_path: Path) -> None:
+    folders = [tmp_path / "numbers", tmp_path / "sums"]
+    numbers, sums = Local().map(tasks.numbered, pool, np.zeros(len(X)), outputs=2, into=folders)
+    assert [numbers.path, sums.path] == folders
+    assert np.array_equal(numbers.array(), np.arange(len(X)))
+    assert np.array_equal(sums.array(), X.sum(1).astype(float))
+
+
+# ---- on a cluster
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_same_bits_on_a_cluster(pool: Pool, tmp_path: Path, workers: int) -> None:
+    before = dict(os.environ)
+    with connected("local", tmp_path / "scratch", workers=workers, chunk=CHUNK) as run:
+        assert current() is run
+        for source in (pool, Pool(X, CHUNK)):
+            assert run.map_reduce(tasks.total, tasks.added, source).tobytes() == fixed_tree()
+        doubled = run.map(tasks.doubled, pool, plus=1, into=tmp_path / "doubled")
+        assert np.array_equal(doubled.array(), 2 * X + 1)
+        arrays = run.map(tasks.numbered, X, np.arange(len(X)), outputs=2)
+        assert all(isinstance(array, np.ndarray) for array in arrays)
+        assert np.array_equal(arrays[0], np.arange(len(X)))
+        assert np.array_equal(arrays[1], X.sum(1) + np.arange(len(X)))
+        rows = Pool(np.arange(len(X))[::-1].copy(), CHUNK)
+        assert np.array_equal(run.map(tasks.looked_up, rows, table=Pool(X, CHUNK)).array(), X[::-1])
+        kinds = run.client.run(tasks.what_is_current).values()
+        assert set(kinds) == {"Local in memory"}
+        assert len(kinds) == workers
+    assert entries(tmp_path / "scratch") == []
+    assert dict(os.environ) == before
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("faults")
+    pool_of(folder / "rows")
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "tests/cluster_faults.py"), str(folder)],
+        env=os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) | {"stderr": done.stderr, "folder": folder}
+
+
+@pytest.mark.slow
+class TestFaults:
+    """Of one cluster, one after the other: each ends in bounded time, and what follows it is right."""
+
+    def test_a_worker_that_is_killed_changes_nothing(self, faults: dict[str, Any]) -> None:
+        assert (faults["folder"] / "killed").exists()
+        assert faults["killed once"]["result"] == fixed_tree().hex()
+
+    @pytest.mark.parametrize(
+        ("what", "task"),
+        [("killed always", "killed_always"), ("too large", "too_large"), ("too large again", "too_large")],
+    )
+    def test_a_task_that_ends_its_workers_is_given_up(self, faults: dict[str, Any], what: str, task: str) -> None:
+        assert faults[what]["result"].startswith(f"EngineError: engine.memory: {task}: a task ended 4 workers, ")
+        assert "\n" not in faults[what]["result"]
+        assert faults[what]["seconds"] < 45
+
+    @pytest.mark.parametrize("what", ["then", "at last"])
+    def test_the_next_pass_is_right(self, faults: dict[str, Any], what: str) -> None:
+        assert faults[what]["result"] == fixed_tree().hex()
+        assert faults[what]["seconds"] < 20
+
+    def test_a_full_disk_is_named_and_the_next_pass_is_right(self, faults: dict[str, Any]) -> None:
+        assert faults["full disk"]["result"].startswith("OSError: ")
+        assert "npy: cannot be written: File too large" in faults["full disk"]["result"]
+        assert faults["disk"]["result"] == (2 * X).tolist()
+
+    def test_an_error_of_a_task_is_raised_and_ends_the_others(self, faults: dict[str, Any]) -> None:
+        assert faults["refused"]["result"] == "ValueError: row 8: is refused"
+        assert len(list((faults["folder"] / "done").iterdir())) < CHUNKS // 2
+
+    def test_nothing_else_is_written(self, faults: dict[str, Any]) -> None:
+        assert faults["stderr"] == ""
+
+    def test_nothing_is_left(self, faults: dict[str, Any]) -> None:
+        assert entries(faults["folder"] / "scratch") == []
+
+
+# ---- a cluster that others started
+
+
+def dask(command: str, *arguments: str, path: Sequence[Path] = ()) -> subprocess.Popen[bytes]:
+    paths = [*map(str, path), str(PROJECT), str(PROJECT / "tests")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", command, *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def scheduler(folder: Path, path: Sequence[Path] = ()) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    file = folder / "scheduler.json"
+    process = dask("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file), path=path)
+    try:
+        until = time.monotonic() + 60
+        while not file.exists() or not file.read_text().strip():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"], process
+    finally:
+        end(process)
+        file.unlink()
+
+
+@contextmanager
+def worker(address: str, threads: int = 1, path: Sequence[Path] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    process = dask("worker", address, "--nthreads", str(threads), "--no-dashboard", "--no-nanny", path=path)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with scheduler(tmp_path_factory.mktemp("scheduler")) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def alone(address: str) -> str:
+    """The scheduler, when the workers of the test before are gone."""
+    with Client(address) as client:
+        until = time.monotonic() + 30
+        while client.scheduler_info(n_workers=0)["n_workers"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    return address
+
+
+def other_package(folder: Path, kind: str) -> list[Path]:
+    """What comes first on the path of a worker."""
+    folder.mkdir()
+    if kind == "version":
+        shutil.copytree(PROJECT / "fewlabels", folder / "fewlabels", ignore=shutil.ignore_patterns("__pycache__"))
+        with (folder / "fewlabels/arrays.py").open("a") as file:
+            file.write("# changed\n")
+    elif kind == "none":
+        (folder / "fewlabels.py").write_text("raise ModuleNotFoundError('No module named fewlabels')\n")
+    elif kind == "folder":
+        (folder / "sitecustomize.py").write_text("import pathlib\npathlib.Path.exists = lambda path, **_: False\n")
+    return [folder]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "threads", "message"),
+    [
+        ("version", 1, r"worker tcp://\S+ has another version of fewlabels or numpy$"),
+        ("none", 1, r"worker tcp://\S+ cannot import this fewlabels: No module named fewlabels$"),
+        ("folder", 1, r"worker tcp://\S+ does not see the folder \S+scratch$"),
+        ("threads", 2, r"worker tcp://\S+ has 2 threads: start it with --nthreads 1$"),
+    ],
+)
+def test_a_worker_that_does_not_fit_is_named(alone: str, tmp_path: Path, kind: str, threads: int, message: str) -> None:
+    with (
+        worker(alone, threads, other_package(tmp_path / "other", kind)),
+        pytest.raises(EngineError, match="^engine.scheduler: " + message),
+        connected(alone, tmp_path / "scratch"),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_the_package_is_named(tmp_path: Path) -> None:
+    with (
+        scheduler(tmp_path, other_package(tmp_path / "other", "none")) as (address, _),
+        worker(address),
+        pytest.raises(EngineError, match=r"^engine.scheduler: tcp://\S+ cannot import this fewlabels: No module"),
+        connected(address, tmp_path / "scratch"),
+    ):
+        pass
+
+
+def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE", 1)
+    for address, reason in (("tcp://127.0.0.1:9", "cannot be reached"), ("nonsense://here", "cannot be reached")):
+        with pytest.raises(EngineError, match=f"^engine.scheduler: {address}: {reason}"):  # noqa: SIM117
+            with connected(address, tmp_path / "scratch"):
+                pass
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_no_worker_comes(alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE", 1)
+    with pytest.raises(EngineError, match=r"no worker came within 1 s$"), connected(alone, tmp_path / "scratch"):
+        pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE", 10)
+    with scheduler(tmp_path) as (address, process), worker(address):
+        start = time.monotonic()
+        with pytest.raises(EngineError, match=r"^engine.scheduler: tcp://\S+: went away during the slow work$"):  # noqa: SIM117
+            with connected(address, tmp_path / "scratch", chunk=CHUNK) as run:
+                threading.Timer(2, process.kill).start()
+                run.map(tasks.slow, pool, label="the slow work")
+        assert time.monotonic() - start < 60
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_the_last_worker_goes_away(alone: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with worker(alone) as process, pytest.raises(EngineError, match=r"no worker is left, during the slow work$"):  # noqa: SIM117
+        with connected(alone, tmp_path / "scratch", chunk=CHUNK) as run:
+            monkeypatch.setattr(run_module, "PATIENCE", 2)
+            threading.Timer(1, process.kill).start()
+            run.map(tasks.slow, pool, label="the slow work")
+
+
+def test_a_worker_that_came_later_is_looked_at_when_it_has_a_task(tmp_path: Path) -> None:
+    spec = tmp_path / "pass.pickle"
+    spec.write_bytes(pickle.dumps(("other code", None)))
+    with pytest.raises(EngineError, match=r"worker .+ has another version of fewlabels or numpy"):
+        run_module._loaded(str(spec))
+    with pytest.raises(EngineError, match=r"worker .+ does not see the file .*nowhere\.pickle"):
+        run_module._loaded(str(tmp_path / "nowhere.pickle"))
