@@ -8,8 +8,8 @@ All pairs of 60,000 images take a minute, of a million hours. Here:
 4. Each row is compared with the rows of its nearest lists. A matrix product in float32 gives lower bounds of squared
    distances; the few rows that these do not rule out are compared by their differences, in float64.
 
-A neighbour is missed only where its list was not looked at: one in 2,000 of 60,000 images. What is compared is compared exactly,
-so that neither threads nor chunks change the result. Few rows are compared with all others.
+A neighbour is missed only where its list was not looked at: one in 2,000 of 60,000 images. What is compared is compared
+exactly, so that neither threads nor chunks change the result. Few rows are compared with all others.
 """
 
 import warnings
@@ -217,12 +217,12 @@ def _nearest_lists(
     That of many chunks is not yet the order of all rows, see `_Order`.
     """
     probes = np.empty((len(features), min(PROBES, len(centroids))), np.int32)
-    goals, lists = centroids.astype(np.float32), np.arange(len(centroids))
+    among, lists = centroids.astype(np.float32), np.arange(len(centroids))
 
     def fill(some: slice) -> None:
         seen = space.near(features[some])
         nearest = _Nearest(seen, seen, np.full(len(seen), -1), probes.shape[1], 1.0)
-        nearest.compare(np.arange(len(seen)), goals, goals, lists)
+        nearest.compare(np.arange(len(seen)), among, among, lists)
         probes[some] = nearest.numbers
 
     for_each_chunk(fill, len(features), CHUNK)
