@@ -49,6 +49,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 6
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)
+	python -m benchmarks.neighbours $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	python -m benchmarks.digits
 	$(if $(QUICK),,python -m benchmarks.reading)

@@ -1,9 +1,9 @@
 """Time the search for neighbours, beside others: `python -m benchmarks.neighbours [--quick]`.
 
-On Fashion-MNIST's own features, 5 neighbours each; needs `dvc repro describe`. Each search has a process of its own.
-Seconds are those of all cores together, so that other load on a shared machine matters little. Recall is the share of
-the nearest neighbours of 2,000 rows, by all distances, that were found; and soft labels are spread over each graph from
-2,000 random labels, to count the images whose likeliest class is another than with scikit-learn's graph. Writes to
+On Fashion-MNIST's own features, 5 neighbours each. Each search has a process of its own; its CPU seconds are those of
+all cores, so that other load on a shared machine matters little. Recall is the share of the nearest neighbours of 2,000
+rows, by all distances, that were found. And soft labels are spread over each graph from 2,000 random labels, to count
+the images whose likeliest class is another than with scikit-learn's graph. Needs `dvc repro describe`. Writes to
 metrics/benchmarks.json.
 """
 
@@ -58,7 +58,7 @@ def summary(
 ) -> list[dict[str, Any]]:
     """One row a contender: seconds and their ratio to ours, recall, and how many soft labels differ."""
     sample = evenly_spaced(len(features), SAMPLE)
-    nearest = _among_all(features, sample)
+    nearest = among_all(features, sample)
     classes = {name: _likeliest_classes(features, labels, found) for name, (_, found) in searches.items()}
     return [
         {
@@ -114,7 +114,7 @@ def _likeliest_classes(features: Floats, labels: NDArray[np.uint8], found: Neigh
     return likeliest
 
 
-def _among_all(features: Floats, rows: NDArray[np.int64]) -> Neighbours:
+def among_all(features: Floats, rows: NDArray[np.int64]) -> Neighbours:
     """Compare some rows with all, in float64."""
     search = NearestNeighbors(n_neighbors=COUNT + 1, algorithm="brute").fit(features.astype(np.float64))
     found = search.kneighbors(features[rows].astype(np.float64), return_distance=False)

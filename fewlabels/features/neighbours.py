@@ -210,12 +210,12 @@ def _nearest_lists(
     That of many chunks is not yet the order of all rows, see `_Order`.
     """
     probes = np.empty((len(features), min(PROBES, len(centroids))), np.int32)
-    goals, lists = centroids.astype(np.float32), np.arange(len(centroids))
+    among, lists = centroids.astype(np.float32), np.arange(len(centroids))
 
     def fill(some: slice) -> None:
         seen = space.near(features[some])
         nearest = _Nearest(seen, seen, np.full(len(seen), -1), probes.shape[1], 1.0)
-        nearest.compare(np.arange(len(seen)), goals, goals, lists)
+        nearest.compare(np.arange(len(seen)), among, among, lists)
         probes[some] = nearest.numbers
 
     for_each_chunk(fill, len(features), CHUNK)

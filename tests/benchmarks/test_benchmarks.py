@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import digits, dimensions, growth, models, own_images, peers, person, pipeline, results
+from benchmarks import digits, dimensions, growth, models, neighbours, own_images, peers, person, pipeline, results
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -189,3 +189,32 @@ def test_recorded_rows_are_printed_a_line_each(section: str) -> None:
 
 def test_every_recorded_section_is_printed_by_a_function() -> None:
     assert set(json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))) == set(PRINTERS)
+
+
+def test_recall_counts_the_nearest_that_were_found_in_any_order() -> None:
+    assert neighbours.recall(np.array([[3, 1], [2, 0]]), np.array([[1, 3], [2, 5]])) == 0.75
+
+
+@pytest.mark.parametrize("contender", neighbours.CONTENDERS)
+def test_every_search_finds_the_nearest_others_of_all_rows(contender: str) -> None:
+    features = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    found = neighbours.CONTENDERS[contender](features)
+    assert found.dtype == np.int32
+    assert neighbours.recall(found, neighbours.among_all(features, np.arange(600))) > 0.9
+    assert not np.any(found == np.arange(600)[:, None])
+
+
+def test_neighbours_are_summarised_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "LABELS", 20)
+    labels = np.arange(60, dtype=np.uint8) % 10
+    features = (5 * labels[:, None] + np.random.default_rng(0).random((60, 1))).astype(np.float32)
+    nearest, wrong = neighbours.among_all(features, np.arange(60)), (np.arange(60)[:, None] + np.arange(1, 6)) % 60
+    searches = {
+        "fewlabels": ({"cpu_seconds": 2.0}, nearest),
+        "scikit-learn brute": ({"cpu_seconds": 5.0}, nearest),
+        "another": ({"cpu_seconds": 1.0}, wrong),
+    }
+    ours, brute, another = neighbours.summary(features, labels, searches)
+    assert (ours["recall"], ours["ratio"], ours["other_classes"], ours["images"]) == (1, 1, 0, 60)
+    assert (brute["ratio"], another["ratio"]) == (2.5, 0.5)
+    assert another["recall"] < 0.5

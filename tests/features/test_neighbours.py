@@ -166,15 +166,15 @@ def test_a_row_whose_lists_have_too_few_others_looks_at_all(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("by_lists")
-@pytest.mark.parametrize("chunk", [16, 64, 1000])
+@pytest.mark.parametrize("chunk", [40, 128, 1000])
 def test_a_pool_on_disk_has_the_neighbours_of_the_array(chunk: int, tmp_path: Path) -> None:
-    features = clustered(700)
-    features[650] = 1e9
-    features[300:340] = features[20]
+    features = clustered(400)
+    features[350] = 1e9
+    features[200:240] = features[20]
     with Local(tmp_path / "scratch"):
         found = nearest_neighbours(as_folder(tmp_path / "features", features, chunk))
     assert isinstance(found, Pool)
-    assert found.chunk == min(chunk, 700)
+    assert found.chunk == min(chunk, 400)
     np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
 
 
@@ -196,7 +196,7 @@ def test_an_infinite_feature_of_a_pool_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("by_lists")
 def test_a_cluster_finds_the_same_neighbours(tmp_path: Path) -> None:
-    features = clustered(700)
+    features = clustered(300)
     with connected("local", tmp_path / "scratch", workers=1, chunk=64):
         found = nearest_neighbours(as_folder(tmp_path / "features", features, 64))
     np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
