@@ -26,8 +26,8 @@ from fewlabels.threads import for_each_chunk
 
 SAMPLE_ROWS, ROWS_PER_CLUSTER = 120_000, 60
 """Points up to which all are computed with at once, and of which the sample is; at least so many for each cluster."""
-ROUNDS = 12
-"""Rounds of moves at most."""
+ROUNDS, SETTLED = 24, 0.002
+"""Rounds of moves at most; and the share of points that the last one may move, fewer for few clusters."""
 GRID = 2.0**30
 """Parts of the unit of coordinates that sums are exact to."""
 
@@ -114,7 +114,7 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
         near = neighbours_of(C, CANDIDATES)
         labels = current().map(_moved, Z, before, C=C, sizes=sizes, near=near, label="k-means: moving points")
         means, sizes, moved = _means(Z, labels, before, C, nowhere, 1.0)
-        if moved <= least_moved(k) * len(X):
+        if moved <= min(SETTLED, least_moved(k)) * len(X):
             break
     centroids = projection.origin + projection.unit * (means @ projection.axes.T)
     centroids, _, _ = _means(X, labels, labels, centroids, projection.origin, projection.unit)
