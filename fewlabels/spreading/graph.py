@@ -32,9 +32,15 @@ class ChunkedGraph:
 
     Examples
     --------
-    >>> graph = neighbour_graph(Pool(np.array([[1], [0]], np.int32), chunk=2))
-    >>> type(graph).__name__  # what is in memory is joined in memory
-    'csr_array'
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from fewlabels.pool import write
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder), 0, np.array([[1], [0]], np.int32))
+    ...     write(Path(folder), 1, np.array([[3], [2]], np.int32))
+    ...     graph = neighbour_graph(Pool(folder))
+    >>> graph.shape, graph.chunk, graph.parts.take([1])["neighbours"][0, :2]
+    ((4, 4), 2, array([2, 3], dtype=int32))
     """
 
     shape: tuple[int, int]
