@@ -532,7 +532,7 @@ def connected(
                     n_workers=workers,
                     threads_per_worker=1,
                     memory_limit=memory,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     local_directory=str(Path(folder).absolute()),
                 )
             )
@@ -566,7 +566,7 @@ QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "torn
 @contextmanager
 def _environment_kept() -> Iterator[None]:
     """Undo what Dask does where it starts workers: it sets their environment in this process, too."""
-    before = {name: os.environ.get(name) for name in BEFORE_START}
+    before = {name: os.environ.get(name) for name in (*BEFORE_START, "PYTHONHASHSEED")}
     try:
         yield
     finally:
