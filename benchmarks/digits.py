@@ -29,12 +29,13 @@ from fewlabels.choosing.cluster_margin import cluster_margin
 from fewlabels.choosing.rounds import round_sizes, simulate
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.features.hog import HOG
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
 from fewlabels.networks.held_out import cross_validated, voters
 from fewlabels.networks.student import StudentSettings, train_student
+from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import params, ridge
 

@@ -1,13 +1,16 @@
 """Small computations on arrays that several methods share."""
 
+import sys
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigh
 from sklearn.utils.extmath import randomized_svd
 
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import current
 from fewlabels.threads import compiled, map_chunks, one_blas_thread
 
 Floats = NDArray[np.float32]
@@ -67,12 +70,12 @@ def center_of(X: NDArray[Any]) -> Doubles:
     return center
 
 
-def spread_about(X: NDArray[Any], origin: Doubles) -> float:
+def spread_about(X: Rows, origin: Doubles) -> float:
     """Find how far, in any one dimension, any point is from an origin near the points.
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
     origin : ndarray of float64, shape (d,)
 
     Returns
@@ -87,15 +90,56 @@ def spread_about(X: NDArray[Any], origin: Doubles) -> float:
     """
     if not np.isfinite(origin).all():
         return np.inf
+    if isinstance(X, Pool):
+        return current().map_reduce(_spread_of_chunk, max, X, origin=origin)
     return max(map_chunks(lambda rows: _spread(X[rows], origin), len(X), CHUNK), default=0.0)
 
 
-def has_outliers(X: NDArray[Any]) -> bool:
+def _spread_of_chunk(rows: slice, X: NDArray[Any], *, origin: Doubles) -> float:
+    return spread_about(X, origin)
+
+
+def check_points(X: Pool) -> None:
+    """Refuse a pool that points cannot be read from, as scikit-learn's checks do with an array.
+
+    Parameters
+    ----------
+    X : Pool
+
+    Raises
+    ------
+    ValueError
+        If it is not of float64, float32 or uint8 and two dimensions, has no rows or columns, or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> check_points(Pool([[0.0], [np.nan]]))
+    Traceback (most recent call last):
+    ValueError: X: row 1 contains NaN
+    """
+    if len(X.shape) != 2 or 0 in X.shape:
+        raise ValueError(f"X: a pool of shape {X.shape}, not (n_samples, n_features) with one of each at least")
+    if X.dtype not in DTYPES:
+        raise ValueError(f"X: a pool of {X.dtype}, not of float64, float32 or uint8")
+    if X.dtype == np.uint8:
+        return
+    row = current().map_reduce(_first_not_finite, min, X, label="checking numbers")
+    if row < len(X):
+        raise ValueError(f"X: row {row} contains {'NaN' if np.isnan(X.take([row])).any() else 'infinity'}")
+
+
+def _first_not_finite(rows: slice, X: NDArray[Any]) -> int:
+    """Find the first row with NaN or infinity; what is larger than any row where there is none."""
+    finite = np.isfinite(X).all(axis=1)
+    return sys.maxsize if finite.all() else rows.start + int(finite.argmin())
+
+
+def has_outliers(X: Rows) -> bool:
     """Tell whether some points are so far off that float32, which has to hold these, cannot tell the others apart.
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
 
     Returns
     -------
@@ -110,7 +154,7 @@ def has_outliers(X: NDArray[Any]) -> bool:
     """
     if X.dtype == np.uint8:
         return False
-    sample = X[evenly_spaced(len(X), 1_000)].astype(np.float64)
+    sample = as_pool(X).take(evenly_spaced(len(X), 1_000)).astype(np.float64)
     medians = np.median(sample, axis=0)
     usual = float(np.quantile(np.abs(sample - medians).max(axis=1), 0.9))
     return usual > 0 and spread_about(X, medians) > OUTLYING * usual
@@ -283,29 +327,86 @@ def evenly_spaced(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
 
 
-def first_occurrences(X: ArrayLike) -> NDArray[np.int64]:
+def first_occurrences(X: Rows) -> Any:
     """Find, for each row, the first row with exactly the same values: itself unless it is a copy.
 
-    Rows are compared by digests of 128 bits, so that no more than these is kept of an array on disk.
+    Rows are compared by digests of 128 bits. The run computes them; of these, a half, 8 bytes a row, is sorted in the
+    memory of this process, twice that while it is sorted.
 
     Parameters
     ----------
-    X : array-like of numbers, shape (n, d)
+    X : ndarray or Pool of numbers, shape (n, d)
 
     Returns
     -------
-    ndarray of int64, shape (n,)
+    ndarray or Pool of int64, shape (n,)
 
     Examples
     --------
-    >>> first_occurrences([[1, 2], [3, 4], [1, 2]])
+    >>> first_occurrences(np.array([[1, 2], [3, 4], [1, 2]]))
     array([0, 1, 0])
     """
-    values = np.asarray(X)
-    seen: dict[bytes, int] = {}
-    first = np.empty(len(values), np.int64)
+    one_half, other_half = current().map(_digests, X, outputs=2, label="digests")
+    ordered = np.sort(as_pool(one_half).array())
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    rows, *halves = current().map_reduce(_among, concatenated, one_half, other_half, repeated=repeated)
+    originals = _lowest_of_equal(rows, halves)
+    copies = originals != rows
+    return current().map(_first, one_half, copies=rows[copies], originals=originals[copies], label="copies")
+
+
+def _digests(rows: slice, values: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    digests = np.empty((2, len(values)), np.uint64)
     for start in range(0, len(values), CHUNK):
         chunk = values[start : start + CHUNK] + 0  # -0.0 becomes 0.0, which has other bytes and is no other number
-        for row, content in enumerate(chunk, start):
-            first[row] = seen.setdefault(blake2b(content.tobytes(), digest_size=16).digest(), row)
+        joined = b"".join(blake2b(row.tobytes(), digest_size=16).digest() for row in chunk)
+        digests[:, start : start + CHUNK] = np.frombuffer(joined, np.uint64).reshape(-1, 2).T
+    return digests[0], digests[1]
+
+
+def _among(
+    rows: slice, one_half: NDArray[np.uint64], other_half: NDArray[np.uint64], *, repeated: NDArray[np.uint64]
+) -> tuple[NDArray[Any], ...]:
+    """Give the rows one half of whose digest is repeated, and both halves."""
+    there = np.flatnonzero(np.isin(one_half, repeated))
+    return rows.start + there, one_half[there], other_half[there]
+
+
+def _lowest_of_equal(rows: NDArray[np.int64], halves: list[NDArray[np.uint64]]) -> NDArray[np.int64]:
+    """Find, for each of some ascending rows, the lowest one with its digest."""
+    order = np.lexsort(halves)  # stable: among rows with the same digest, the lowest comes first
+    starts = np.ones(len(rows), bool)
+    starts[1:] = np.any([half[order][1:] != half[order][:-1] for half in halves], axis=0)
+    lowest = np.empty_like(rows)
+    lowest[order] = rows[order][starts][np.cumsum(starts) - 1]
+    return lowest
+
+
+def _first(
+    rows: slice, digests: NDArray[np.uint64], *, copies: NDArray[np.int64], originals: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    first = np.arange(rows.start, rows.stop)
+    within = slice(*np.searchsorted(copies, [rows.start, rows.stop]))
+    first[copies[within] - rows.start] = originals[within]
     return first
+
+
+def concatenated(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+    """Join what was found in earlier rows and in later ones: a way to combine for `map_reduce`.
+
+    Parameters
+    ----------
+    a, b : tuple of ndarray
+        As many in both.
+
+    Returns
+    -------
+    tuple of ndarray
+
+    Examples
+    --------
+    >>> concatenated((np.array([1]), np.array([5])), (np.array([2]), np.array([7])))
+    (array([1, 2]), array([5, 7]))
+    """
+    return tuple(np.concatenate(pair) for pair in zip(a, b, strict=True))

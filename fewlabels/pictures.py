@@ -8,11 +8,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.pool import Rows, as_pool
 
 COLUMNS = 12
 """Images in one row of a grid."""
 ROWS = 30
 """Classes on a sheet at most."""
+SAMPLE = 100
+"""Images at most whose borders say how grey images are shown."""
 BLACK = 16
 """Grey images with a border darker than this, such as white drawings on black, are shown inverted: paper is white."""
 
@@ -49,8 +52,10 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -
 
 
 def contact_sheet(
-    images: NDArray[np.uint8],
-    probabilities: Floats,
+    images: Rows,
+    image_shape: Sequence[int],
+    predicted: NDArray[np.uint8],
+    confidence: Floats,
     classes: Sequence[str],
     *,
     rows: NDArray[np.int64] | None = None,
@@ -59,12 +64,16 @@ def contact_sheet(
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, height, width) or (n, height, width, 3)
-        May be mapped into memory: only what is shown is read.
-    probabilities : ndarray of float32, shape (m, n_classes)
+    images : ndarray or Pool of uint8, shape (n, pixels)
+        Only what is shown is read.
+    image_shape : (int, int) or (int, int, 3)
+    predicted : ndarray of uint8, shape (m,)
+        The likeliest class of each image.
+    confidence : ndarray of float32, shape (m,)
+        Its probability.
     classes : sequence of n_classes str
     rows : ndarray of int64, shape (m,), optional
-        The images that the probabilities are of; all if not given.
+        The images that the predictions are of; all if not given.
 
     Returns
     -------
@@ -73,12 +82,12 @@ def contact_sheet(
 
     Examples
     --------
-    >>> sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
-    >>> figure = contact_sheet(np.zeros((3, 8, 8), np.uint8), sure, ["cat", "dog"])
+    >>> images, predicted = np.zeros((3, 64), np.uint8), np.array([0, 0, 1], np.uint8)
+    >>> figure = contact_sheet(images, (8, 8), predicted, np.array([0.9, 0.6, 0.8], np.float32), ["cat", "dog"])
     >>> [axis.get_title() for axis in figure.axes if axis.get_title()]
     ['cat 90 %', '60 %', 'dog 80 %']
     """
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
+    pool = as_pool(images)
     counts = np.bincount(predicted, minlength=len(classes))
     shown = np.argsort(-counts, kind="stable")[: min(ROWS, np.count_nonzero(counts))]
     figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * max(1, len(shown)) + 0.6), layout="constrained")
@@ -87,13 +96,14 @@ def contact_sheet(
     axes = figure.subplots(max(1, len(shown)), COLUMNS, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
-    colours = _colours(images)
+    colours = _colours(pool.take(evenly_spaced(len(pool), SAMPLE)).reshape(-1, *image_shape))
     for row, label in zip(axes, np.sort(shown), strict=False):
         members = np.flatnonzero(predicted == label)
         order = members[np.argsort(-confidence[members], kind="stable")]
         most, least = order[: COLUMNS // 2], order[COLUMNS // 2 :][-COLUMNS // 2 :]
         for axis, image in zip([*row[: len(most)], *row[COLUMNS - len(least) :]], [*most, *least], strict=True):
-            axis.imshow(images[image if rows is None else rows[image]], cmap=colours, vmin=0, vmax=255)
+            (pixels,) = pool.take([image if rows is None else rows[image]])
+            axis.imshow(pixels.reshape(image_shape), cmap=colours, vmin=0, vmax=255)
             name = f"{classes[label]} " if image == order[0] else ""
             axis.set_title(f"{name}{100 * confidence[image]:.0f} %", fontsize=8)
     return figure
@@ -103,7 +113,7 @@ def _colours(images: NDArray[np.uint8]) -> str:
     """Choose how grey images are shown, by the median of their borders."""
     if images.ndim == 4 or not images.size:
         return "gray"
-    some = images[evenly_spaced(len(images), 100)]
+    some = images[evenly_spaced(len(images), SAMPLE)]
     border = np.concatenate([some[:, [0, -1]].ravel(), some[:, :, [0, -1]].ravel()])
     return "gray_r" if np.median(border) < BLACK else "gray"
 

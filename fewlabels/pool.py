@@ -9,7 +9,7 @@ import shutil
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,6 +144,22 @@ class Pool:
             raise ValueError(f"{path}: {values.dtype} {values.shape}, not {self.dtype} {expected}")
         return values
 
+    def mapped(self, number: int) -> NDArray[Any]:
+        """Map a chunk into memory: only what is looked at is read.
+
+        Parameters
+        ----------
+        number : int
+            Of the chunk, from 0.
+
+        Returns
+        -------
+        ndarray, shape (at most chunk, …)
+        """
+        if self._array is not None:
+            return self._array[self.rows(number)]
+        return self._file(number, mmap_mode="r")
+
     def take(self, rows: ArrayLike) -> NDArray[Any]:
         """Read single rows.
 
@@ -190,6 +206,23 @@ class Pool:
             values[self.rows(number)] = self.read(number)
         return values
 
+    def files(self) -> list[Path]:
+        """List the files that hold the rows, in their order.
+
+        Returns
+        -------
+        list of Path
+            None of an array that is only in memory.
+        """
+        if self.path is None:
+            return []
+        return [self.path] if self.in_memory else [self.path / _name(number) for number in range(self.chunks)]
+
+    def remove(self) -> None:
+        """Delete the files of a folder that nobody needs any more; what is one array stays as it is."""
+        if not self.in_memory:
+            shutil.rmtree(self._folder)
+
     def identity(self) -> tuple[Any, ...]:
         """Say what tells this pool from another, or from its own earlier state: files by path, size and time.
 
@@ -205,8 +238,7 @@ class Pool:
         """
         if self.path is None:
             raise ValueError("a pool in memory has no identity")
-        files = [self.path] if self.in_memory else [self.path / _name(number) for number in range(self.chunks)]
-        stats = [file.stat() for file in files]
+        stats = [file.stat() for file in self.files()]
         return (str(self.path), self.chunk, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -218,6 +250,8 @@ class Pool:
 
 Rows = NDArray[Any] | Pool
 """What functions over all rows take: an array, or a pool. They return the same kind."""
+Kind = TypeVar("Kind", bound=NDArray[Any] | Pool)
+"""`Rows`, where the type says that the same kind is returned."""
 
 
 def as_pool(rows: ArrayLike | Pool) -> Pool:

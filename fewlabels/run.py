@@ -174,8 +174,9 @@ class Local:
         return combined
 
     def _in_memory(self, work: "_Pass") -> bool:
-        """Whether new rows are computed in one call: those of arrays in memory."""
-        return all(pool.in_memory for pool in work.pools)
+        """Whether new rows are computed in one call: where all that they are computed from is in memory."""
+        read = [*work.pools, *(value for value in work.values.values() if isinstance(value, Pool))]
+        return all(pool.in_memory for pool in read)
 
     @property
     def _unfinished(self) -> Path:
@@ -517,30 +518,88 @@ def connected(
     ...     HOG((28, 28)).fit_transform(Pool("images"))
     """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # whatever matters is raised
+    _silence()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION | {"distributed.comm.timeouts.connect": f"{PATIENCE} s"}))
         if scheduler == "local":
-            stack.enter_context(_environment_kept())
-            scratch.mkdir(parents=True, exist_ok=True)
-            folder = stack.enter_context(TemporaryDirectory(dir=scratch, prefix="dask-", ignore_cleanup_errors=True))
-            scheduler = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=memory,
-                    dashboard_address="127.0.0.1:0",
-                    local_directory=str(Path(folder).absolute()),
-                )
-            )
+            scheduler = stack.enter_context(_local_cluster(scratch, workers=workers, memory=memory))
         try:
             client = stack.enter_context(Client(scheduler, timeout=PATIENCE))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise EngineError(f"engine.scheduler: {scheduler}: cannot be reached: {error}") from None
         yield stack.enter_context(Cluster(client, scratch, chunk))
+
+
+@contextmanager
+def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int = 8786) -> Iterator[tuple[str, str]]:
+    """Serve a scheduler, its workers and its dashboard on this machine for as long as the block lasts.
+
+    Parameters
+    ----------
+    folder : Path
+        For what Dask writes on the way.
+    workers : int, default=2
+        Processes, each with one thread.
+    memory : str, default="1.5 GB"
+        Of each of them: a process that needs more is ended.
+    port : int, default=8786
+        Of the scheduler; 0 for any that is free, also for the dashboard.
+
+    Yields
+    ------
+    scheduler, dashboard : str
+        Addresses.
+
+    Raises
+    ------
+    EngineError
+        If the port is taken.
+
+    Examples
+    --------
+    >>> with served(Path("scratch")) as (scheduler, dashboard):  # doctest: +SKIP
+    ...     print(scheduler, dashboard)
+    tcp://127.0.0.1:8786 http://127.0.0.1:8787/status
+    """
+    import dask
+
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(CONFIGURATION))
+        dashboard = f"127.0.0.1:{port + 1 if port else 0}"
+        try:
+            cluster = stack.enter_context(
+                _local_cluster(folder, workers=workers, memory=memory, scheduler_port=port, dashboard_address=dashboard)
+            )
+        except (OSError, RuntimeError) as error:
+            raise EngineError(f"port {port}: {error}") from None
+        yield cluster.scheduler_address, cluster.dashboard_link
+
+
+@contextmanager
+def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    _silence()
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (
+        _environment_kept(),
+        TemporaryDirectory(dir=scratch, prefix="dask-", ignore_cleanup_errors=True) as folder,
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=memory,
+            local_directory=str(Path(folder).absolute()),
+            **{"dashboard_address": "127.0.0.1:0", **where},
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def _silence() -> None:
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # whatever matters is raised
 
 
 BEFORE_START = {

@@ -8,6 +8,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from fewlabels.label_set import UNKNOWN, LabelSet
+from fewlabels.pool import Rows, as_pool
+from fewlabels.run import current
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.95, 0.99)
 """Confidences above which the purity and coverage of soft labels are computed."""
@@ -15,13 +17,13 @@ ROUNDING = 1e-5
 """By how much a probability may be above 1."""
 
 
-def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dict[str, Any]:
+def label_set_scores(label_set: LabelSet, true_labels: Rows) -> dict[str, Any]:
     """Compute the purity and coverage of a label set.
 
     Parameters
     ----------
     label_set : LabelSet
-    true_labels : ndarray of uint8, shape (n,)
+    true_labels : ndarray or Pool of uint8, shape (n,)
         The true label of every training image; UNKNOWN where nobody knows it.
 
     Returns
@@ -45,7 +47,7 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     _check_some(true_labels)
     if len(label_set) and label_set.rows[-1] >= len(true_labels):
         raise ValueError(f"true_labels: {len(true_labels)}, and the label set has row {label_set.rows[-1]}")
-    truth = true_labels[label_set.rows]
+    truth = as_pool(true_labels).take(label_set.rows)
     scores: dict[str, Any] = {
         "bought": int(label_set.bought.sum()),
         "rows": len(label_set),
@@ -65,12 +67,12 @@ def label_set_scores(label_set: LabelSet, true_labels: NDArray[np.uint8]) -> dic
     return scores
 
 
-def confidence_scores(confidence: NDArray[np.float32]) -> dict[str, Any]:
+def confidence_scores(confidence: Rows) -> dict[str, Any]:
     """Compute what is known of a classifier without any label: how sure it is.
 
     Parameters
     ----------
-    confidence : ndarray of float32, shape (n,)
+    confidence : ndarray or Pool of float32, shape (n,)
         The probability of the likeliest class of each image.
 
     Returns
@@ -86,8 +88,15 @@ def confidence_scores(confidence: NDArray[np.float32]) -> dict[str, Any]:
     """
     if not len(confidence):
         return {"mean_confidence": None, "coverage_above": {}}
-    above = {f"{least:g}": float(np.mean(confidence >= np.float32(least))) for least in CONFIDENCES}
-    return {"mean_confidence": float(confidence.mean(dtype=np.float64)), "coverage_above": above}
+    total, *counts = current().map_reduce(_confidence_sums, np.add, confidence, label="confidence") / len(confidence)
+    above = {f"{least:g}": float(count) for least, count in zip(CONFIDENCES, counts, strict=True)}
+    return {"mean_confidence": float(total), "coverage_above": above}
+
+
+def _confidence_sums(rows: slice, confidence: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sum confidences, and count those that reach each of CONFIDENCES."""
+    counts = [np.count_nonzero(confidence >= np.float32(least)) for least in CONFIDENCES]
+    return np.array([confidence.sum(dtype=np.float64), *counts])
 
 
 def accuracy_interval(right: int, judged: int) -> tuple[float, float]:
@@ -116,7 +125,7 @@ def accuracy_interval(right: int, judged: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def _check_some(true_labels: NDArray[np.uint8]) -> None:
+def _check_some(true_labels: Rows) -> None:
     if not len(true_labels):
         raise ValueError("true_labels: there are none, and nothing to score")
 
@@ -217,7 +226,7 @@ def calibration_error(true_labels: NDArray[np.uint8], probabilities: NDArray[np.
     return float(np.abs(np.bincount(which, excess, bins)).sum() / len(confidence))
 
 
-def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> float | None:
+def cluster_purity(assignments: Rows, true_labels: Rows) -> float | None:
     """Compute the purity of clusters: the share of images whose label is the most frequent one of their cluster.
 
     It is an upper bound of the purity that one label for each cluster can reach. Manning, Raghavan and Schütze,
@@ -225,8 +234,8 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
 
     Parameters
     ----------
-    assignments : ndarray of int32, shape (n,)
-    true_labels : ndarray of uint8, shape (n,)
+    assignments : ndarray or Pool of int32, shape (n,)
+    true_labels : ndarray or Pool of uint8, shape (n,)
         UNKNOWN where nobody knows it; such images do not count.
 
     Returns
@@ -245,9 +254,21 @@ def cluster_purity(assignments: NDArray[np.int32], true_labels: NDArray[np.uint8
     0.75
     """
     _check_some(true_labels)
-    known = true_labels != UNKNOWN
-    if not known.any():
-        return None
-    counts = np.zeros((assignments.max() + 1, int(true_labels[known].max()) + 1), np.int64)
-    np.add.at(counts, (assignments[known], true_labels[known]), 1)
-    return float(counts.max(axis=1).sum() / known.sum())
+    counts = current().map_reduce(_label_counts, _added, assignments, true_labels, label="labels of clusters")
+    return float(counts.max(axis=1).sum() / counts.sum()) if counts.any() else None
+
+
+def _label_counts(rows: slice, assignments: NDArray[np.int32], true_labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the images of each cluster with each known label."""
+    n_clusters = int(assignments.max(initial=0)) + 1
+    place = np.ravel_multi_index((assignments, true_labels), (n_clusters, UNKNOWN + 1))
+    counts = np.bincount(place, minlength=n_clusters * (UNKNOWN + 1)).reshape(n_clusters, UNKNOWN + 1)
+    return counts[:, :UNKNOWN]
+
+
+def _added(earlier: NDArray[np.int64], later: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add counts; one chunk may have seen clusters that another has not."""
+    counts = np.zeros(np.maximum(earlier.shape, later.shape), np.int64)
+    for one in (earlier, later):
+        counts[: len(one)] += one
+    return counts

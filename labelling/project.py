@@ -12,6 +12,7 @@ from fewlabels.arrays import Floats
 from fewlabels.choosing.questions import draw_order
 from fewlabels.choosing.representatives import nearest_of
 from fewlabels.choosing.rounds import QueryStrategy
+from fewlabels.pool import Rows, as_pool
 from labelling import verdicts
 from labelling.answers import Answer
 from labelling.verdicts import Verdict
@@ -28,7 +29,7 @@ class Project:
     ----------
     settings : Params
     names, classes : list of str
-    features : ndarray of float32, shape (n, d)
+    features : ndarray or Pool of float32, shape (n, d)
     originals : ndarray of int64, shape (n,)
         For each picture the first one that equals it: only these are asked about.
     undecided : bool
@@ -38,7 +39,7 @@ class Project:
     settings: params.Params
     names: list[str]
     classes: list[str]
-    features: Floats
+    features: Rows
     originals: NDArray[np.int64]
     undecided: bool
 
@@ -74,7 +75,7 @@ class Project:
 
     def nearest(self, labelled: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.int64]:
         """Find, for each cluster without a labelled picture, the one nearest its centroid that may be asked about."""
-        assignments, distances = inputs.clusters()
+        assignments, distances = (as_pool(rows).array() for rows in inputs.clusters())
         free = np.setdiff1d(np.flatnonzero(~np.isin(assignments, assignments[labelled])), exclude)
         return np.sort(nearest_of(free, assignments, distances))
 
@@ -90,8 +91,7 @@ class Project:
         """Find the file of a picture; or take its pixels, height by width, where it has none."""
         if self.settings.data.source == "images":
             return sources.folder(str(self.settings.data.folder)) / self.names[row]
-        pixels: NDArray[np.uint8] = inputs.images("train")[row].reshape(self.settings.data.image_shape)
-        return pixels
+        return inputs.pixels("train", np.array([row])).reshape(self.settings.data.image_shape)
 
 
 def load(settings: params.Params | None = None) -> Project:
@@ -111,7 +111,7 @@ def load(settings: params.Params | None = None) -> Project:
     if settings.oracle != "people":
         raise SystemExit("params.yaml: oracle: set it to people, whose answers are wanted")
     for name in NEEDED:
-        if not (Path("data") / name).is_file():
+        if not (Path("data") / name).exists():
             raise SystemExit(f"data/{name} is not there yet: `dvc repro kmeans` makes it, and `make label` does both")
     chosen = files.load_json(inputs.FEATURES / "chosen.json")
     originals = np.array(files.load_array(inputs.FEATURES / "originals.npy"))
@@ -120,7 +120,7 @@ def load(settings: params.Params | None = None) -> Project:
         settings,
         inputs.names(),
         inputs.class_names_for_people(),
-        np.asarray(inputs.features("train")),
+        inputs.features("train"),
         originals,
         settings.features == "auto" and not chosen["left_out_log_loss"],
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fewlabels.choosing.questions import next_questions, round_of
 from fewlabels.learning_curve import expected_gain
+from fewlabels.pool import as_pool
 from fewlabels.scores import accuracy_interval
 from fewlabels.suspects import suspects
 from labelling import answers, verdicts
@@ -117,7 +118,7 @@ class Session:
             model = self._model("earlier", self._earlier)
         if model is None:
             return {}
-        probabilities = model.predict_proba(self.project.features[list(rows)])
+        probabilities = model.predict_proba(as_pool(self.project.features).take(rows))
         likeliest, sure = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
         return dict(zip(rows, zip(likeliest, sure, strict=True), strict=True))
 
@@ -408,7 +409,7 @@ class Session:
     def _trained(self, known: Labelled) -> Any:
         if len(np.unique(known.labels)) < 2:
             return None
-        return self.project.classifier().fit(self.project.features[known.rows], known.labels)
+        return self.project.classifier().fit(as_pool(self.project.features).take(known.rows), known.labels)
 
     def _estimate(self, training: Labelled, audit: Labelled) -> dict[str, Any]:
         points = []
@@ -417,7 +418,7 @@ class Session:
             model = self._trained(used)
             if model is None or not len(audit.rows):
                 continue
-            right = int((model.predict(self.project.features[audit.rows]) == audit.labels).sum())
+            right = int((model.predict(as_pool(self.project.features).take(audit.rows)) == audit.labels).sum())
             low, high = accuracy_interval(right, len(audit.rows))
             points.append(
                 {

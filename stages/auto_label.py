@@ -7,15 +7,18 @@ those that were bought.
 """
 
 import csv
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels import pictures
+from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
+from fewlabels.pool import Rows, as_pool
+from fewlabels.run import Local
 from fewlabels.spreading.copies import label_copies
 from fewlabels.suspects import suspects
 from stages import command, files, inputs, label_sets, params, predictions
@@ -25,7 +28,26 @@ PILE, SUSPECTS, SHEET = Path("data/pile.csv"), Path("data/suspects.csv"), Path("
 HEADING = ("file", "label", "confidence", "source", "reason")
 SUSPECTS_HEADING = ("file", "label", "predicted", "confidence", "label_confidence")
 SOURCES = ("bought", "audit", "copy", "model", "unsure", "left out")
+BOUGHT, AUDIT, COPY, MODEL, UNSURE, LEFT_OUT = range(len(SOURCES))
 Row = dict[str, Any]
+
+
+class Labels(NamedTuple):
+    """What is said of each picture, in a few bytes: the pile may have millions."""
+
+    labels: NDArray[np.uint8]
+    confidence: Floats
+    sources: NDArray[np.uint8]
+
+    def of(self, rows: NDArray[np.int64]) -> "Labels":
+        return Labels(self.labels[rows], self.confidence[rows], self.sources[rows])
+
+    def followed_by(self, others: "Labels") -> "Labels":
+        return Labels(
+            np.append(self.labels, others.labels),
+            np.append(self.confidence, others.confidence),
+            np.append(self.sources, others.sources),
+        )
 
 
 def main() -> None:
@@ -35,56 +57,72 @@ def main() -> None:
         print(f"{PILE}: empty, because label_sets trains neither ridge nor ensemble, or too few labels were bought")
         files.save_table(PILE, [], HEADING)
         files.save_table(SUSPECTS, [], SUSPECTS_HEADING)
-        _save_sheet(np.empty(0, np.int64), np.empty((0, len(classes)), np.float32), settings, classes)
+        nothing = model_labels(np.empty((0, len(classes)), np.float32), settings.confidence)
+        _save_sheet(np.empty(0, np.int64), nothing, settings, classes)
         return
     classifier, name = model
     bought = label_sets.load(LABEL_SETS[name].spread_from or name)
     predicted = predictions.load(classifier, name)
-    train, test = (predicted[part] for part in ("everywhere", "probabilities"))
+    everywhere = files.load_rows(predictions.everywhere_of(classifier, name))
     originals = files.load_array(inputs.FEATURES / "originals.npy")
     names = inputs.names()
-    rows = [
-        *labelled_rows(names, train, bought, label_sets.load("audit"), originals, classes, settings.confidence),
-        *model_rows(files.load_json(inputs.FLAT / "test_names.json"), test, classes, settings.confidence),
-        *_rejected(),
-    ]
-    files.save_table(PILE, sorted(rows, key=lambda row: str(row["file"])), HEADING)
+    by_model = model_labels(everywhere, settings.confidence)
+    train = known_labels(by_model, bought, label_sets.load("audit"), originals)
+    test = model_labels(predicted["probabilities"], settings.confidence)
+    test_names = files.load_json(inputs.FLAT / "test_names.json")
+    counts = _save_pile([*names, *test_names], train.followed_by(test), classes)
     suspected = suspect_rows(names, _left_out(settings), classes)
     files.save_table(SUSPECTS, suspected, SUSPECTS_HEADING)
     distinct = np.unique(originals)
-    _save_sheet(distinct, train[distinct], settings, classes)
-    sources = Counter(row["source"] for row in rows)
-    print(f"{PILE}: {len(rows):,} pictures: " + ", ".join(f"{sources[one]:,} {one}" for one in SOURCES if sources[one]))
+    _save_sheet(distinct, by_model.of(distinct), settings, classes)
+    shown = ", ".join(f"{count:,} {source}" for source, count in zip(SOURCES, counts, strict=True) if count)
+    print(f"{PILE}: {sum(counts):,} pictures: {shown}")
     print(f"{SUSPECTS}: {len(suspected):,} of {int(bought.bought.sum()):,} bought labels look wrong")
 
 
-def model_rows(names: list[str], probabilities: NDArray[np.float32], classes: list[str], least: float) -> list[Row]:
+def model_labels(probabilities: Rows, least: float) -> Labels:
     """Label pictures by a model: `unsure` where its likeliest class is less likely than the least confidence."""
-    likeliest, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0)
-    return [
-        _row(file, classes[label], sure, "model" if sure >= least else "unsure")
-        for file, label, sure in zip(names, likeliest, confidence, strict=True)
-    ]
+    labels, confidence = (as_pool(rows).array() for rows in Local().map(_likeliest, probabilities, outputs=2))
+    return Labels(labels, confidence, np.where(confidence >= least, MODEL, UNSURE).astype(np.uint8))
 
 
-def labelled_rows(
-    names: list[str],
-    probabilities: NDArray[np.float32],
-    bought: LabelSet,
-    audit: LabelSet,
-    originals: NDArray[np.int64],
-    classes: list[str],
-    least: float,
-) -> list[Row]:
+def _likeliest(_: slice, probabilities: Floats) -> tuple[NDArray[np.uint8], Floats]:
+    return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1, initial=0)
+
+
+def known_labels(by_model: Labels, bought: LabelSet, audit: LabelSet, originals: NDArray[np.int64]) -> Labels:
     """Label the training pictures: bought and audited ones, copies, which have the label of their original, others."""
-    rows = model_rows(names, probabilities, classes, least)
-    for row in np.flatnonzero(originals != np.arange(len(originals))):
-        original = rows[originals[row]]
-        rows[row] = original | {"file": names[row]} | ({"source": "copy"} if original["source"] == "model" else {})
-    for source, known in (("bought", bought), ("audit", label_copies(audit, originals))):
-        for row, label, given in zip(known.rows, known.labels, known.bought, strict=True):
-            rows[row] = _row(names[row], classes[label], 1, source if given else "copy")
-    return rows
+    labels, confidence, sources = by_model.of(originals)
+    sources[(originals != np.arange(len(originals))) & (sources == MODEL)] = COPY
+    for source, known in ((BOUGHT, bought), (AUDIT, label_copies(audit, originals))):
+        labels[known.rows], confidence[known.rows] = known.labels, 1
+        sources[known.rows] = np.where(known.bought, source, COPY)
+    return Labels(labels, confidence, sources)
+
+
+def _save_pile(names: list[str], every: Labels, classes: list[str]) -> list[int]:
+    """Write a row for each picture, and for each that could not be read, by name; count the sources."""
+    rejected = _rejected()
+    files_of = [*names, *(row["file"] for row in rejected)]
+
+    def rows() -> Iterator[Row]:
+        for place in sorted(range(len(files_of)), key=files_of.__getitem__):
+            if place >= len(names):
+                yield rejected[place - len(names)]
+                continue
+            label, confidence, source = (values[place] for values in every)
+            yield {
+                "file": names[place],
+                "label": classes[label],
+                "confidence": f"{confidence:.4f}",
+                "source": SOURCES[source],
+                "reason": "",
+            }
+
+    files.save_table(PILE, rows(), HEADING)
+    counts = np.bincount(every.sources, minlength=len(SOURCES))
+    counts[LEFT_OUT] += len(rejected)
+    return [int(count) for count in counts]
 
 
 def suspect_rows(names: list[str], left_out: LabelSet, classes: list[str]) -> list[Row]:
@@ -103,15 +141,11 @@ def suspect_rows(names: list[str], left_out: LabelSet, classes: list[str]) -> li
     ]
 
 
-def _row(file: str, label: str, confidence: float, source: str) -> Row:
-    return {"file": file, "label": label, "confidence": f"{confidence:.4f}", "source": source, "reason": ""}
-
-
 def _best(settings: params.Params) -> tuple[str, str] | None:
     """Find the best model that could be trained and has predicted the whole pile."""
     for classifier, names in (("ensemble", settings.label_sets.ensemble), ("ridge", settings.label_sets.ridge)):
         for name in names:
-            if "everywhere" in predictions.load(classifier, name):
+            if len(files.load_rows(predictions.everywhere_of(classifier, name))):
                 return classifier, name
     return None
 
@@ -120,7 +154,7 @@ def _left_out(settings: params.Params) -> LabelSet:
     """Read what kernel ridge regression predicts for each label that was bought for the pile, when it is left out."""
     for name in settings.label_sets.ridge:
         predicted = predictions.load("ridge", name)
-        if "everywhere" in predicted:
+        if len(files.load_rows(predictions.everywhere_of("ridge", name))):
             rows, labels = predicted["left_out_rows"], predicted["left_out_labels"]
             return LabelSet(rows, labels, np.ones(len(rows), bool), predicted["left_out"])
     return LabelSet.from_bought([], [])
@@ -132,11 +166,15 @@ def _rejected() -> list[Row]:
         return [dict.fromkeys(HEADING, "") | row | {"source": "left out"} for row in csv.DictReader(file)]
 
 
-def _save_sheet(
-    rows: NDArray[np.int64], probabilities: NDArray[np.float32], settings: params.Params, classes: list[str]
-) -> None:
-    images = inputs.images("train").reshape(-1, *settings.data.image_shape)
-    figure = pictures.contact_sheet(images, probabilities, classes, rows=rows)
+def _save_sheet(rows: NDArray[np.int64], by_model: Labels, settings: params.Params, classes: list[str]) -> None:
+    figure = pictures.contact_sheet(
+        inputs.images("train"),
+        settings.data.image_shape,
+        by_model.labels,
+        by_model.confidence,
+        classes,
+        rows=rows,
+    )
     with files.atomic_write(SHEET) as partial:
         figure.savefig(partial, format="png", dpi=110)
 

@@ -15,7 +15,9 @@ from fewlabels.choosing.which_features import choose_features, left_out_log_loss
 from fewlabels.features.hog import HOG, SAMPLE
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.networks.pretrained import PretrainedEmbedding
-from stages import command, files, inputs, label_sets, params, ridge
+from fewlabels.pool import Rows, as_pool
+from fewlabels.spreading.copies import features_of_originals
+from stages import command, engine, files, inputs, label_sets, params, ridge
 
 FEATURES = inputs.FEATURES
 CANDIDATES = {"pixels": ["hog"], "hog": ["hog"], "embedding": ["embedding"], "auto": ["hog", "embedding"]}
@@ -24,7 +26,12 @@ CANDIDATES = {"pixels": ["hog"], "hog": ["hog"], "embedding": ["embedding"], "au
 def main() -> None:
     settings = params.load()
     images = inputs.images("train")
-    originals = first_occurrences(images)
+    with engine.running(settings, "describe"):
+        _describe(settings, images)
+
+
+def _describe(settings: params.Params, images: Rows) -> None:
+    originals = as_pool(first_occurrences(images)).array()
     distinct = np.unique(originals)
     print(f"{len(images):,} images, {len(images) - len(distinct):,} of them exact copies", flush=True)
     files.save_array(FEATURES / "originals.npy", originals)
@@ -37,36 +44,35 @@ def main() -> None:
     elif len(seen) > 1:
         classifier = ridge.untrained(settings, len(inputs.class_names()))
         for name, (_, train, _) in seen.items():
-            losses[name] = left_out_log_losses(classifier, train[first.rows], first.labels)
+            losses[name] = left_out_log_losses(classifier, as_pool(train).take(first.rows), first.labels)
             shown = f"{losses[name].mean():.3f} of the {len(first):,} labels of the first round, each left out"
             print(f"{name}: log loss {shown}")
     chosen = choose_features(losses) if losses else CANDIDATES[settings.features][0]
     transformer, train, test = seen[chosen]
-    features = train[originals]  # copies have the very features of their original: rounding could tell them apart
+    features = features_of_originals(train, originals)
     print(f"{chosen}: {features.shape[1]} numbers for each image", flush=True)
     files.save_json(
         FEATURES / "chosen.json",
         {"features": chosen, "left_out_log_loss": {name: loss.mean() for name, loss in losses.items()}},
     )
     files.save_object(FEATURES / "transformer.joblib", transformer)
-    files.save_array(FEATURES / "train.npy", features)
-    files.save_array(FEATURES / "test.npy", test)
-    files.save_array(FEATURES / "neighbours.npy", nearest_neighbours(features, settings.label_spreading.neighbours))
+    files.save_rows(FEATURES / "train.npy", features)
+    files.save_rows(FEATURES / "test.npy", test)
+    files.save_rows(FEATURES / "neighbours.npy", nearest_neighbours(features, settings.label_spreading.neighbours))
 
 
-def _hog(settings: params.Params, images: NDArray[np.uint8], distinct: NDArray[np.int64]) -> tuple[Any, Floats, Floats]:
-    some = images if len(distinct) == len(images) else images[distinct[evenly_spaced(len(distinct), SAMPLE)]]
+def _hog(settings: params.Params, images: Rows, distinct: NDArray[np.int64]) -> tuple[Any, Rows, Rows]:
+    whole = len(distinct) == len(images)
+    some = images if whole else as_pool(images).take(distinct[evenly_spaced(len(distinct), SAMPLE)])
     hog, test = HOG(settings.data.image_shape).fit(some), inputs.images("test")
     return hog, hog.transform(images), hog.transform(test) if len(test) else _none(hog)
 
 
-def _embedding(
-    settings: params.Params, images: NDArray[np.uint8], distinct: NDArray[np.int64]
-) -> tuple[Any, Floats, Floats]:
-    train, test = (files.load_array(FEATURES / f"embedding_{part}.npy") for part in ("train", "test"))
+def _embedding(settings: params.Params, images: Rows, distinct: NDArray[np.int64]) -> tuple[Any, Rows, Rows]:
+    train, test = (files.load_rows(FEATURES / f"embedding_{part}.npy") for part in ("train", "test"))
     how = settings.embedding
     embedding = PretrainedEmbedding(settings.data.image_shape, how.model, how.size, how.scale)
-    embedding.fit_numbers(train[distinct])
+    embedding.fit_numbers(as_pool(train).take(distinct[evenly_spaced(len(distinct), SAMPLE)]))
     seen = embedding.transform_numbers(train)
     return embedding, seen, embedding.transform_numbers(test) if len(test) else _none(embedding)
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fewlabels.arrays import first_occurrences
-from stages import command, files, inputs, params
+from fewlabels.arrays import Floats, first_occurrences
+from fewlabels.pool import Pool, Rows
+from stages import command, engine, files, inputs, params
 
 FEATURES = inputs.FEATURES
 
@@ -19,20 +20,30 @@ def main() -> None:
             pretrained.check(settings.data.image_shape, how.model, how.size, how.scale)
         except ValueError as error:
             raise SystemExit(f"params.yaml: embedding: {error}") from None
-    for part in ("train", "test"):
-        numbers = np.empty((0, 0), np.float32)
-        if wanted:
-            images = inputs.images(part)
-            distinct, place = np.unique(first_occurrences(images), return_inverse=True)
-            print(f"{part}: {how.model} looks at {len(distinct):,} distinct images", flush=True)
-            try:
-                seen = pretrained.embedding_of(
-                    images, settings.data.image_shape, how.model, how.size, how.scale, rows=distinct
-                )
-            except ValueError as error:
-                raise SystemExit(f"params.yaml: embedding: {error}") from None
-            numbers = seen[place]
-        files.save_array(FEATURES / f"embedding_{part}.npy", numbers)
+    with engine.running(settings, "embed"):
+        for part in ("train", "test"):
+            numbers: Rows = np.empty((0, 0), np.float32)
+            if wanted:
+                try:
+                    numbers = _seen(inputs.images(part), part, settings)
+                except ValueError as error:
+                    raise SystemExit(f"params.yaml: embedding: {error}") from None
+            files.save_rows(FEATURES / f"embedding_{part}.npy", numbers)
+
+
+def _seen(images: Rows, part: str, settings: params.Params) -> Rows:
+    from fewlabels.networks import pretrained
+
+    how = settings.embedding
+    what = settings.data.image_shape, how.model, how.size, how.scale
+    if isinstance(images, Pool):  # copies, too: describe gives them the features of their original
+        print(f"{part}: {how.model} looks at {len(images):,} images", flush=True)
+        pool: Pool = pretrained.embedding_of(images, *what)
+        return pool
+    distinct, place = np.unique(first_occurrences(images), return_inverse=True)
+    print(f"{part}: {how.model} looks at {len(distinct):,} distinct images", flush=True)
+    seen: Floats = pretrained.embedding_of(images, *what, rows=distinct)
+    return seen[place]
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats
-from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import CannotTrainError, LabelSet
+from fewlabels.pool import Rows, as_pool
+from fewlabels.run import Local
+from fewlabels.spreading.graph import neighbour_graph
 from stages import command, files, inputs, label_sets, params, ridge, students, trainer
 
 
@@ -31,7 +33,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     if student is None:
         raise CannotTrainError(f"its network could not be trained on {name}")
     classifier = ridge.untrained(settings, len(inputs.class_names()))
-    shown = inputs.images("train")[label_set.rows]
+    shown = inputs.pixels("train", label_set.rows)
     on_student = classifier_on_embedding(student.network, shown, label_set, classifier)
     teacher = files.load_object("data/models/ridge/active.joblib")
     members = {"ridge": teacher, "student": student, "ridge_on_student": on_student}
@@ -40,15 +42,21 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         others = ", ".join(one for one in members if one not in voting)
         print(f"ensemble on {name}: left out, because worse on the bought labels: {others}", flush=True)
 
-    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Floats:
+    def voted(_: slice, features: Floats, images: NDArray[np.uint8]) -> Floats:
         """Compute what soft voting does, with the features that are there, and with one look at each image."""
-        features, images = inputs.features(part), inputs.images(part)
-        if rows is not None:
-            features, images = features[rows], images[rows]
         by_member = {"ridge": teacher[-1].predict_proba(features)}
         if len(voting) > 1:
             by_member["student"], by_member["ridge_on_student"] = predicted_together(on_student, images)
         return np.asarray(np.mean([by_member[one] for one in voting], axis=0), np.float32)
+
+    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Rows:
+        """Compute them here, whatever the engine: a network's threads are those of this process."""
+        if rows is not None:
+            return voted(slice(0, len(rows)), inputs.seen(part, rows), inputs.pixels(part, rows))
+        label = f"ensemble, {part} images"
+        with Local():
+            predicted: Rows = Local().map(voted, inputs.features(part), inputs.images(part), label=label)
+        return predicted
 
     return trainer.Trained(soft_voting({one: members[one] for one in voting}), probabilities, everywhere=True)
 
@@ -58,17 +66,17 @@ def _voters(settings: params.Params, label_set: LabelSet, members: Mapping[str, 
     from fewlabels.networks.student import sees_repeatedly
 
     everyone = list(members)
-    active, images = label_sets.load("active"), inputs.images("train")
+    active = label_sets.load("active")
     bought = LabelSet.from_bought(active.rows[active.bought], active.labels[active.bought])
     if len(bought) < FOLDS:
         return everyone
     how, n_classes = students.settings(settings.network), len(inputs.class_names())
     if sees_repeatedly(label_set, how):
         predicted = cross_validated(
-            images,
+            as_pool(inputs.images("train")).array(),
             bought,
-            inputs.features("train"),
-            neighbour_graph(files.load_array(inputs.FEATURES / "neighbours.npy")),
+            as_pool(inputs.features("train")).array(),
+            neighbour_graph(as_pool(files.load_rows(inputs.FEATURES / "neighbours.npy")).array()),
             ridge.untrained(settings, n_classes),
             neighbour_weight=settings.label_spreading.neighbour_weight,
             seed=settings.seed,
@@ -78,7 +86,7 @@ def _voters(settings: params.Params, label_set: LabelSet, members: Mapping[str, 
         )
         return voters(predicted, bought.labels)
     left_out = members["ridge"][-1].leave_one_out_proba()
-    seen = members["student"].predict_proba(images[bought.rows])
+    seen = members["student"].predict_proba(inputs.pixels("train", bought.rows))
     return everyone if "student" in voters({"ridge": left_out, "student": seen}, bought.labels) else ["ridge"]
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     settings, classes = params.load(), inputs.class_names()
     asked = settings.oracle == "people"
     true_labels, judged_labels = _asked_labels(settings) if asked else _true_labels()
-    assignments = files.load_array(inputs.CLUSTERS / "assignments.npy")
+    assignments = files.load_rows(inputs.CLUSTERS / "assignments.npy")
     models = [(classifier, name) for classifier, names in settings.label_sets for name in names]
     predictions.remove_others(models)
     details: dict[str, Any] = {
@@ -214,7 +214,6 @@ def _save_curves(models: list[tuple[str, str]]) -> None:
 
 def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], settings: params.Params) -> None:
     classes = inputs.class_names()
-    images = inputs.images("train").reshape(-1, *settings.data.image_shape)
     bought, spread = label_sets.load("representatives"), label_sets.load("propagated")
     picked = evenly_spaced(len(bought), SHOWN)
     truth = true_labels[spread.rows]
@@ -227,12 +226,12 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
     }
     for name, figure in {
         "representatives": pictures.image_grid(
-            images[bought.rows[picked]],
+            inputs.pixels("train", bought.rows[picked]).reshape(-1, *settings.data.image_shape),
             [classes[label] for label in bought.labels[picked]],
             f"{len(picked)} of the {len(bought):,} representatives and the labels bought for them",
         ),
         "mislabelled": pictures.image_grid(
-            images[spread.rows[shown]],
+            inputs.pixels("train", spread.rows[shown]).reshape(-1, *settings.data.image_shape),
             [f"given: {classes[spread.labels[row]]}\ntrue: {classes[true_labels[spread.rows[row]]]}" for row in shown],
             f"{len(shown)} of the {len(wrong):,} images that propagation gave a wrong label",
         ),

@@ -8,9 +8,10 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
+
+from fewlabels.pool import Pool, Rows, as_pool
 
 
 @contextmanager
@@ -35,6 +38,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
+            _remove_folder(path)
             partial.replace(path)
     finally:
         with suppress(OSError):  # what could not be written cannot always be removed
@@ -71,6 +75,52 @@ def load_array(path: str | Path) -> NDArray[Any]:
     return values
 
 
+def save_rows(path: str | Path, rows: Rows) -> None:
+    """Save rows: an array as a file, a pool on disk as a folder of the same name, which appears when it is whole."""
+    if not isinstance(rows, Pool) or rows.in_memory:
+        save_array(path, as_pool(rows).array())
+        return
+    with folder_written(path) as partial:
+        for file in rows.files():
+            try:
+                (partial / file.name).hardlink_to(file)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(file, partial / file.name)
+
+
+@contextmanager
+def folder_written(path: str | Path) -> Iterator[Path]:
+    """Yield a folder to write to; it takes the place of `path` if the block succeeds, and is removed if it raises.
+
+    Raises
+    ------
+    SystemExit
+        As of `atomic_write`.
+    """
+    path = Path(path)
+    partial = path.with_name(f".partial-{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with written(path):
+            partial.mkdir(parents=True)
+            yield partial
+            _remove_folder(path)
+            path.unlink(missing_ok=True)
+            partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_folder(path: str | Path) -> None:
+    if Path(path).is_dir():
+        shutil.rmtree(path)
+
+
+def load_rows(path: str | Path) -> Rows:
+    """Open rows: a file is mapped into memory, a folder is a pool."""
+    return Pool(path) if Path(path).is_dir() else load_array(path)
+
+
 def save_arrays(path: str | Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Save named arrays, the same bytes for the same arrays."""
     with atomic_write(path) as partial, partial.open("wb") as file:
@@ -100,11 +150,14 @@ def load_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]], heading: Sequence[str] = ()) -> None:
-    """Save rows as CSV, with the keys of the first as the heading; of no rows, with the heading that is given."""
+def save_table(path: str | Path, rows: Iterable[Mapping[str, Any]], heading: Sequence[str] = ()) -> None:
+    """Save rows as CSV, with the heading that is given, or else with the keys of the first row."""
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, heading or rows[0], lineterminator="\n")
+        rows = iter(rows)
+        first = [] if heading else [next(rows)]
+        table = csv.DictWriter(file, heading or first[0], lineterminator="\n")
         table.writeheader()
+        table.writerows(first)
         table.writerows(rows)
 
 

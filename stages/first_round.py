@@ -5,13 +5,15 @@ Only for `features: auto`. They are drawn at random so that no candidate has a s
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewlabels.arrays import first_occurrences
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.at_random import random
 from fewlabels.label_set import UNKNOWN, LabelSet
+from fewlabels.pool import as_pool
 from labelling import verdicts
-from stages import budget, command, files, inputs, label_sets, params, people
+from stages import budget, command, engine, files, inputs, label_sets, params, people
 
 NOTHING = LabelSet.from_bought([], [])
 
@@ -20,23 +22,26 @@ def main() -> None:
     settings = params.load()
     bought = NOTHING
     if settings.features == "auto":
-        bought = _from_people(settings) if settings.oracle == "people" else _from_labels(settings)
+        with engine.running(settings, "first-round"):
+            originals = as_pool(first_occurrences(inputs.images("train"))).array()
+        by = _from_people if settings.oracle == "people" else _from_labels
+        bought = by(settings, originals)
     label_sets.save("first_round", bought)
 
 
-def _from_labels(settings: params.Params) -> LabelSet:
+def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> LabelSet:
     true_labels = files.load_array("data/flat/train_labels.npy")
     budget.check("cluster_margin.first_round", settings.cluster_margin.first_round, true_labels)
-    distinct = first_occurrences(inputs.images("train"))[:, None].astype(np.float32)  # exact up to 16 million
+    distinct = originals[:, None].astype(np.float32)  # exact up to 16 million
     first, unknown = settings.cluster_margin.first_round, np.flatnonzero(true_labels == UNKNOWN)
     rows = random(distinct, [], [], first, exclude=unknown, random_state=settings.seed)
     print(f"first round: {len(rows):,} labels bought at random, to choose the features by")
     return LabelSet.from_bought(rows, SimulatedAnnotator(true_labels)(rows))
 
 
-def _from_people(settings: params.Params) -> LabelSet:
+def _from_people(settings: params.Params, originals: NDArray[np.int64]) -> LabelSet:
     answered, _ = people.answered()
-    labelled = verdicts.for_training(answered, first_occurrences(inputs.images("train")))
+    labelled = verdicts.for_training(answered, originals)
     first, wanted = labelled.rounds == 1, settings.cluster_margin.first_round
     print(f"first round: {int(first.sum()):,} of {wanted:,} labels from people, to choose the features by")
     # Once a second round has begun the first was whole, whatever of it was taken back since.

@@ -2,27 +2,36 @@
 
 IDX files are checked to the last byte. Pictures of a folder are read one after the other and never all in memory; those
 that cannot be read are listed with the reason, and a part of the labelled ones is held out where there is no test set.
+Where there are too many images for memory, they are written as a pool: a folder of files, some thousand images in each.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from psutil import virtual_memory
 from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
+from fewlabels import pool
 from fewlabels.arrays import first_occurrences
 from fewlabels.label_set import UNKNOWN
+from fewlabels.pool import chunk_of
 from stages import command, files, idx, params, picture_files, reading, sources
 from stages.picture_files import Picture
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
 REJECTED = FLAT / "rejected.csv"
+MEMORY_SHARE = 0.25
+"""Of the machine's memory: training images that need more are a pool on disk."""
 SHOWN = 3
 """Examples in a line."""
 
@@ -40,31 +49,30 @@ def main() -> None:
 
 def _from_idx(settings: params.Params) -> None:
     classes = settings.data.classes or []
-    arrays: dict[str, NDArray[np.uint8]] = {}
+    parts: dict[str, tuple[Path, tuple[int, ...], NDArray[np.uint8]]] = {}
     for part, name in (("train", "train"), ("t10k", "test")):
         images_file, labels_file = RAW / f"{part}-images-idx3-ubyte", RAW / f"{part}-labels-idx1-ubyte"
-        images, labels = _parsed(images_file), _parsed(labels_file)
-        try:
-            idx.check_images(images, settings.data.image_shape)
-        except ValueError as error:
-            raise SystemExit(f"{images_file}: {error}") from None
-        try:
-            idx.check_labels(labels, len(images), len(classes))
-        except ValueError as error:
-            raise SystemExit(f"{labels_file}: {error}") from None
-        arrays |= {f"{name}_images": images.reshape(len(images), -1), f"{name}_labels": labels}
-        print(f"{name}: {len(images):,} images, {len(np.unique(labels))} classes")
-    for name, values in arrays.items():
-        files.save_array(FLAT / f"{name}.npy", values)
-    for part in ("train", "test"):
-        _save_names(part, [f"{part}/{row:05}" for row in range(len(arrays[f"{part}_labels"]))])
+        with _named(images_file):
+            shape = idx.shape_of(images_file)
+            idx.check_images(shape, settings.data.image_shape)
+        with _named(labels_file):
+            labels = idx.parse(labels_file.read_bytes())
+            idx.check_labels(labels, shape[0], len(classes))
+        parts[name] = images_file, shape, labels
+        print(f"{name}: {shape[0]:,} images, {len(np.unique(labels))} classes")
+    for name, (images_file, shape, labels) in parts.items():
+        _save_images(name, shape[0], settings, partial(idx.read_rows, images_file, shape))
+        files.save_array(FLAT / f"{name}_labels.npy", labels)
+        _save_names(name, [f"{name}/{row:05}" for row in range(shape[0])])
     files.save_json(FLAT / "classes.json", classes)
     files.save_table(REJECTED, [], ("file", "reason"))
 
 
-def _parsed(path: Path) -> NDArray[np.uint8]:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """End with one line that names a file, where it cannot be read or is not what it should be."""
     try:
-        return idx.parse(path.read_bytes())
+        yield
     except OSError as error:
         raise SystemExit(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -94,7 +102,7 @@ def _from_pictures(settings: params.Params) -> None:
         _check(folder, read, rejected, len(pictures))
         # With people there is the audit, and no label of a picture is read.
         test = _held_out(read, settings.data.test_share if settings.oracle == "labels" else 0, settings.seed)
-        _save(pixels, read, test, int(np.prod(settings.data.image_shape)))
+        _save(pixels, read, test, settings)
     files.save_json(FLAT / "classes.json", classes)
     files.save_table(REJECTED, rejected, ("file", "reason"))
     for remark in _remarks(read, test):
@@ -177,13 +185,9 @@ def _held_out(read: _Read, share: float, seed: int) -> NDArray[np.bool_]:
     return with_copies
 
 
-def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], length: int) -> None:
+def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], settings: params.Params) -> None:
     for part, rows in (("train", np.flatnonzero(~test)), ("test", np.flatnonzero(test))):
-        with files.atomic_write(FLAT / f"{part}_images.npy") as partial, partial.open("wb") as out:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), length)}
-            np.lib.format.write_array_header_1_0(out, header)
-            for block in _rows(pixels, rows, length):
-                out.write(block)
+        _save_images(part, len(rows), settings, partial(_some_rows, pixels, rows, settings))
         files.save_array(FLAT / f"{part}_labels.npy", read.labels[rows])
         _save_names(part, [read.pictures[row].file for row in rows])
         print(
@@ -191,12 +195,43 @@ def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], length: int) -> No
         )
 
 
-def _rows(pixels: Path, rows: NDArray[np.int64], length: int) -> Iterator[bytes]:
-    """Yield the bytes of some rows, ascending; a file is read, not mapped, so that it does not fill the memory."""
+def _some_rows(
+    pixels: Path, rows: NDArray[np.int64], settings: params.Params, first: int, count: int
+) -> NDArray[np.uint8]:
+    """Read the pixels of some rows, ascending; a file is read, not mapped, so that it does not fill the memory."""
+    length = int(np.prod(settings.data.image_shape))
+    some = np.empty((count, length), np.uint8)
     with pixels.open("rb") as file:
-        for row in rows:
+        for place, row in enumerate(rows[first : first + count]):
             file.seek(int(row) * length)
-            yield file.read(length)
+            some[place] = np.frombuffer(file.read(length), np.uint8)
+    return some
+
+
+# ---- both
+
+
+def _save_images(part: str, count: int, settings: params.Params, read: Callable[[int, int], NDArray[np.uint8]]) -> None:
+    """Write the images of a part a chunk at a time: as one array, or as a pool, if there are too many for memory.
+
+    `read` takes the first row and how many. Test images are one array however many there are.
+    """
+    path, length = FLAT / f"{part}_images.npy", int(np.prod(settings.data.image_shape))
+    chunk = chunk_of(length)
+    starts = tqdm(range(0, count, chunk), desc=f"{part} images", unit=" chunks", leave=False, disable=None)
+    chunks = (read(start, min(chunk, count - start)) for start in starts)
+    most = min(settings.pool.in_memory * length, MEMORY_SHARE * virtual_memory().total)
+    if part == "train" and count * length > most:
+        print(f"{part}: more than pool.in_memory: written as {-(-count // chunk):,} files", flush=True)
+        with files.folder_written(path) as folder:
+            for number, values in enumerate(chunks):
+                pool.write(folder, number, values)
+        return
+    with files.atomic_write(path) as file, file.open("wb") as out:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, length)}
+        np.lib.format.write_array_header_1_0(out, header)
+        for values in chunks:
+            out.write(values.tobytes())
 
 
 def _save_names(part: str, names: Sequence[str]) -> None:

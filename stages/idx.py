@@ -5,6 +5,7 @@ The format: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritte
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 UNSIGNED_BYTES = 0x08
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 """What files of other formats start with."""
+LONGEST_HEADER = 4 + 4 * 255
+"""Bytes: a file has 255 dimensions at most."""
 
 
 def parse(data: bytes) -> NDArray[np.uint8]:
@@ -34,13 +37,49 @@ def parse(data: bytes) -> NDArray[np.uint8]:
         dimensions need.
     """
     shape = declared_shape(data)
-    start = header_length(len(shape))
-    size = int(np.prod(shape, dtype=object))
-    if len(data) - start != size:
+    _check_length(len(data), shape)
+    return np.frombuffer(data, np.uint8, offset=header_length(len(shape))).reshape(shape)
+
+
+def _check_length(length: int, shape: Sequence[int]) -> None:
+    start, size = header_length(len(shape)), int(np.prod(shape, dtype=object))
+    if length - start != size:
         raise ValueError(
-            f"{len(data) - start} bytes follow the header, which declares {' x '.join(map(str, shape))} = {size}"
+            f"{length - start} bytes follow the header, which declares {' x '.join(map(str, shape))} = {size}"
         )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def shape_of(path: Path) -> tuple[int, ...]:
+    """Read the dimensions of an IDX file of unsigned bytes, and nothing of its values.
+
+    Raises
+    ------
+    ValueError
+        As `parse` does.
+    """
+    with path.open("rb") as file:
+        shape = declared_shape(file.read(LONGEST_HEADER))
+    _check_length(path.stat().st_size, shape)
+    return shape
+
+
+def read_rows(path: Path, shape: Sequence[int], first: int, count: int) -> NDArray[np.uint8]:
+    """Read some rows of an IDX file whose shape is known.
+
+    Parameters
+    ----------
+    path : Path
+    shape : sequence of int
+        As from `shape_of`.
+    first, count : int
+
+    Returns
+    -------
+    ndarray of uint8, shape (count, product of the other dimensions)
+    """
+    length = int(np.prod(shape[1:], dtype=np.int64))
+    start = header_length(len(shape)) + first * length
+    return np.fromfile(path, np.uint8, count * length, offset=start).reshape(count, length)
 
 
 def declared_shape(data: bytes) -> tuple[int, ...]:
@@ -84,18 +123,23 @@ def header_length(dimensions: int) -> int:
     return 4 + 4 * dimensions
 
 
-def check_images(images: NDArray[np.uint8], shape: Sequence[int]) -> None:
+def check_images(found: Sequence[int], shape: Sequence[int]) -> None:
     """Refuse what is not a stack of images of one shape.
+
+    Parameters
+    ----------
+    found : sequence of int
+        The shape of what a file holds.
+    shape : sequence of int
+        Of one image.
 
     Raises
     ------
     ValueError
-        If `images` is not of shape (n, *shape) with n > 0.
+        If the file does not hold an array of shape (n, *shape) with n > 0.
     """
-    if images.ndim != 3 or len(images) == 0 or images.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"holds {' x '.join(map(str, images.shape))} bytes, not n images of {' x '.join(map(str, shape))}"
-        )
+    if len(found) != 3 or found[0] == 0 or tuple(found[1:]) != tuple(shape):
+        raise ValueError(f"holds {' x '.join(map(str, found))} bytes, not n images of {' x '.join(map(str, shape))}")
 
 
 def check_labels(labels: NDArray[np.uint8], count: int, n_classes: int) -> None:

@@ -7,19 +7,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats
+from fewlabels.pool import Rows, as_pool
 from stages import files
 
 FLAT, FEATURES, CLUSTERS = Path("data/flat"), Path("data/features"), Path("data/clusters")
 
 
-def images(part: str) -> NDArray[np.uint8]:
-    """Map the images of a part, `train` or `test`, into memory: raw pixels, one image a row."""
-    return files.load_array(FLAT / f"{part}_images.npy")
+def images(part: str) -> Rows:
+    """Open the images of a part, `train` or `test`: raw pixels, one image a row; a pool, where they are many."""
+    return files.load_rows(FLAT / f"{part}_images.npy")
 
 
-def features(part: str) -> Floats:
-    """Map the features of a part into memory: HOG or a pretrained embedding, whichever describe has chosen."""
-    return files.load_array(FEATURES / f"{part}.npy")
+def pixels(part: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Read some images of a part."""
+    return as_pool(images(part)).take(rows)
+
+
+def features(part: str) -> Rows:
+    """Open the features of a part: HOG or a pretrained embedding, whichever describe has chosen."""
+    return files.load_rows(FEATURES / f"{part}.npy")
+
+
+def seen(part: str, rows: NDArray[np.int64]) -> Floats:
+    """Read the features of some images of a part."""
+    return as_pool(features(part)).take(rows)
+
+
+def on_disk() -> bool:
+    """Tell whether the training images are so many that they are a pool on disk."""
+    return (FLAT / "train_images.npy").is_dir()
 
 
 def transformer() -> Any:
@@ -27,9 +43,9 @@ def transformer() -> Any:
     return files.load_object(FEATURES / "transformer.joblib")
 
 
-def clusters() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Map into memory the cluster of each training image, and its distance to the centroid of that."""
-    return files.load_array(CLUSTERS / "assignments.npy"), files.load_array(CLUSTERS / "distances.npy")
+def clusters() -> tuple[Rows, Rows]:
+    """Open the cluster of each training image, and its distance to the centroid of that."""
+    return files.load_rows(CLUSTERS / "assignments.npy"), files.load_rows(CLUSTERS / "distances.npy")
 
 
 def names() -> list[str]:

@@ -99,6 +99,12 @@ def _colours(shape: Any, sides: ValidatorFunctionWrapHandler) -> Any:
     return [*sides(shape[:2]), 3]
 
 
+def _scheduler(address: str) -> str:
+    if address != "local" and "://" not in address:
+        raise ValueError(f"{address!r} is not null, local or an address such as tcp://host:8786")
+    return address
+
+
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -164,6 +170,17 @@ class Data(_Strict):
         if self.source != "images" and len(self.image_shape) != 2:
             raise ValueError(f"source {self.source} has grey images: image_shape is height and width")
         return self
+
+
+class PileOnDisk(_Strict):
+    in_memory: Annotated[int, Field(ge=0)]
+
+
+class Engine(_Strict):
+    scheduler: Annotated[str, AfterValidator(_scheduler)] | None
+    workers: Count
+    memory: Positive
+    chunk: Count
 
 
 class Embedding(_Strict):
@@ -232,6 +249,8 @@ class Params(_Strict):
     features: Literal["pixels", "hog", "embedding", "auto"]
     label_sets: LabelSets
     data: Data
+    pool: PileOnDisk
+    engine: Engine
     embedding: Embedding
     cluster_margin: ClusterMargin
     label_spreading: LabelSpreading

@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 from stages import files
 
 FOLDER = Path("data/predictions")
+LABEL_THE_PILE = ("ensemble", "ridge")
+"""Classifiers that write the probabilities of all training images: the first of them that there is labels the pile."""
 
 
 def path_of(classifier: str, label_set: str) -> Path:
     return FOLDER / classifier / f"{label_set}.npz"
+
+
+def everywhere_of(classifier: str, label_set: str) -> Path:
+    """Name the file, or the pool, of the probabilities of all training images; none of them where nobody wants them."""
+    return FOLDER / classifier / f"{label_set}_everywhere.npy"
 
 
 def curves_of(label_set: str) -> Path:
@@ -41,6 +48,7 @@ def remove_others(models: Iterable[tuple[str, str]]) -> None:
     kept = {path_of(*model) for model in models} | {
         curves_of(name) for classifier, name in models if classifier == "nn"
     }
+    kept |= {everywhere_of(*model) for model in models if model[0] in LABEL_THE_PILE}
     for path in FOLDER.rglob("*"):
-        if path.is_file() and path not in kept:
+        if path.is_file() and kept.isdisjoint((path, path.parent)):
             path.unlink()

@@ -3,38 +3,40 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.features.neighbours import neighbour_graph
 from fewlabels.label_set import LabelSet
+from fewlabels.pool import as_pool
 from fewlabels.spreading.clusters import propagate, within_percentile
-from fewlabels.spreading.soft_labels import soft_labels
-from stages import command, files, inputs, label_sets, params, ridge
+from fewlabels.spreading.graph import neighbour_graph
+from fewlabels.spreading.soft_labels import confident_labels, soft_labels
+from stages import command, engine, files, inputs, label_sets, params, ridge
 
 
 def main() -> None:
     settings = params.load()
     representatives, active = label_sets.load("representatives"), label_sets.load("active")
-    assignments, distances = inputs.clusters()
     # What judges the models, and copies of it, has no label to train on, not even one that is spread to it.
     originals = files.load_array(inputs.FEATURES / "originals.npy")
     trained_on = ~np.isin(originals, originals[files.load_array(label_sets.AUDIT_ROWS)])
-    near = trained_on & within_percentile(assignments, distances, settings.percentile)
-    for name, bought, label_set in (
-        ("propagated", representatives, propagate(representatives, assignments, trained_on)),
-        ("partially_propagated", representatives, propagate(representatives, assignments, near)),
-        ("propagated_soft", active, _soft_labels(active, settings, trained_on)),
-    ):
-        label_sets.save(name, label_set)
-        if len(label_set):
-            print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
+    with engine.running(settings, "propagate"):
+        assignments, distances = inputs.clusters()
+        near = trained_on & as_pool(within_percentile(assignments, distances, settings.percentile)).array()
+        for name, bought, label_set in (
+            ("propagated", representatives, propagate(representatives, assignments, trained_on)),
+            ("partially_propagated", representatives, propagate(representatives, assignments, near)),
+            ("propagated_soft", active, _soft_labels(active, settings, trained_on)),
+        ):
+            label_sets.save(name, label_set)
+            if len(label_set):
+                print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
 def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[np.bool_]) -> LabelSet:
-    """Give soft labels to every image whose likeliest class is probable enough; to none, if nobody trains on them."""
+    """Give soft labels to images whose likeliest class is probable enough; to none, if nobody trains on them."""
     if not settings.label_sets.wants("propagated_soft") or not len(active):
         return LabelSet.from_bought([], [])
     probabilities, weight = soft_labels(
         inputs.features("train"),
-        neighbour_graph(files.load_array(inputs.FEATURES / "neighbours.npy")),
+        neighbour_graph(files.load_rows(inputs.FEATURES / "neighbours.npy")),
         active.rows[active.bought],
         active.labels[active.bought],
         ridge.untrained(settings, len(inputs.class_names())),
@@ -42,14 +44,14 @@ def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[
         random_state=settings.seed,
     )
     print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")
-    # Copies of bought images are as certain as these.
-    probabilities[active.rows] = active.labels[:, None] == np.arange(probabilities.shape[1])
-    kept = trained_on & (probabilities.max(axis=1) >= settings.confidence)
-    kept[active.rows] = True
-    bought = np.zeros(len(kept), bool)
-    bought[active.rows[active.bought]] = True
-    likeliest = probabilities.argmax(axis=1).astype(np.uint8)
-    return LabelSet(np.flatnonzero(kept), likeliest[kept], bought[kept], probabilities[kept])
+    return confident_labels(
+        probabilities,
+        active,
+        trained_on,
+        confidence=settings.confidence,
+        most=settings.network.student.images,
+        random_state=settings.seed,
+    )
 
 
 if __name__ == "__main__":

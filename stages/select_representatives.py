@@ -22,7 +22,7 @@ from fewlabels.choosing.rounds import simulate
 from fewlabels.label_set import UNKNOWN, LabelSet
 from fewlabels.spreading.copies import label_copies
 from labelling import verdicts
-from stages import budget, command, files, inputs, label_sets, params, people, questions
+from stages import budget, command, engine, files, inputs, label_sets, params, people, questions
 
 PURCHASES, PURCHASE = "data/labels/purchases.csv", ("label_set", "round", "row", "label")
 Bought = tuple[NDArray[np.int64], NDArray[np.uint8]]
@@ -32,10 +32,11 @@ NOTHING: Bought = np.empty(0, np.int64), np.empty(0, np.uint8)
 def main() -> None:
     settings = params.load()
     originals = files.load_array(inputs.FEATURES / "originals.npy")
-    if settings.oracle == "people":
-        _from_people(settings, originals)
-    else:
-        _from_labels(settings, originals)
+    with engine.running(settings, "select-representatives"):
+        if settings.oracle == "people":
+            _from_people(settings, originals)
+        else:
+            _from_labels(settings, originals)
 
 
 # ---- an annotator who knows all labels

@@ -19,9 +19,9 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     if settings.features == "pixels":
         pixels = FunctionTransformer(scale_pixels, kw_args={"power": how.pixel_power})
         model = logistic_regression(pixels, C=how.C, max_iterations=how.max_iterations)
-        return trainer.on_images(model.fit(inputs.images("train")[rows], labels))
+        return trainer.on_images(model.fit(inputs.pixels("train", rows), labels))
     model = logistic_regression(FunctionTransformer(), C=how.features_C, max_iterations=how.max_iterations)
-    return trainer.on_features(model.fit(inputs.features("train")[rows], labels))
+    return trainer.on_features(model.fit(inputs.seen("train", rows), labels))
 
 
 if __name__ == "__main__":

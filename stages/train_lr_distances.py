@@ -28,8 +28,8 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     model = logistic_regression(
         make_pipeline(*steps), C=how.distances_C, max_iterations=how.max_iterations, whiten=True
     )
-    points = inputs.images("train") if on_pixels else inputs.features("train")
-    model.fit(points[label_set.rows], label_set.labels)
+    points = inputs.pixels if on_pixels else inputs.seen
+    model.fit(points("train", label_set.rows), label_set.labels)
     return trainer.on_images(model) if on_pixels else trainer.on_features(model)
 
 

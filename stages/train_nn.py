@@ -5,9 +5,14 @@ a scikit-learn classifier.
 """
 
 import sys
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fewlabels.label_set import LabelSet
+from fewlabels.pool import Pool
 from stages import command, files, inputs, params, predictions, ridge, students, trainer
 
 PATIENCE = 60
@@ -38,7 +43,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         "n_classes": len(inputs.class_names()),
         "seed": settings.seed,
     }
-    images = inputs.images("train")
+    images, label_set = _shown(label_set)
     architecture = settings.network.architecture if label_set.probabilities is None else "edges"
     _say_what_takes_long(architecture, settings.data.image_shape, shared["n_classes"], len(label_set))
     if label_set.probabilities is None:
@@ -46,6 +51,14 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         return trainer.on_images(training.train(images, label_set, settings=how, **shared))
     classifier, how_student = ridge.untrained(settings, shared["n_classes"]), students.settings(settings.network)
     return trainer.on_images(student.train_student(images, label_set, classifier, settings=how_student, **shared))
+
+
+def _shown(label_set: LabelSet) -> tuple[NDArray[np.uint8], LabelSet]:
+    """Give the images that a network is trained on; of a pool on disk, those of the label set alone."""
+    images = inputs.images("train")
+    if not isinstance(images, Pool):
+        return images, label_set
+    return images.take(label_set.rows), replace(label_set, rows=np.arange(len(label_set)))
 
 
 def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: int, images: int) -> None:

@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import command, files, inputs, label_sets, params, predictions
+from fewlabels.pool import Rows, as_pool
+from stages import command, engine, files, inputs, label_sets, params, predictions
 
 UNLABELLED = 10_000
 """Training images without a bought label, at most, that a model predicts, for the transductive accuracy."""
@@ -33,7 +34,7 @@ class Trained:
     model : classifier
         Takes raw pixels. It is what is saved.
     probabilities : callable
-        From a part, `train` or `test`, and rows of it (None for all) to an ndarray of float32, shape (m, n_classes).
+        From a part, `train` or `test`, and rows of it (None for all) to rows of float32, shape (m, n_classes).
     everywhere : bool, default=False
         Whether the probabilities of all training images are wanted, to label the pile by.
     left_out : LabelSet or None, default=None
@@ -41,7 +42,7 @@ class Trained:
     """
 
     model: Any
-    probabilities: Callable[[str, NDArray[np.int64] | None], Floats]
+    probabilities: Callable[[str, NDArray[np.int64] | None], Rows]
     everywhere: bool = False
     left_out: LabelSet | None = None
 
@@ -53,9 +54,8 @@ Train = Callable[[params.Params, str, LabelSet], Trained]
 def on_images(model: Any) -> Trained:
     """Take a model that sees pixels."""
 
-    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Floats:
-        images = inputs.images(part)
-        predicted: Floats = model.predict_proba(images if rows is None else images[rows])
+    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Rows:
+        predicted: Rows = model.predict_proba(inputs.images(part) if rows is None else inputs.pixels(part, rows))
         return predicted
 
     return Trained(model, probabilities)
@@ -64,9 +64,8 @@ def on_images(model: Any) -> Trained:
 def on_features(classifier: Any, everywhere: bool = False, left_out: LabelSet | None = None) -> Trained:
     """Take a classifier that was trained on the features which describe has chosen."""
 
-    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Floats:
-        features = inputs.features(part)
-        predicted: Floats = classifier.predict_proba(features if rows is None else features[rows])
+    def probabilities(part: str, rows: NDArray[np.int64] | None) -> Rows:
+        predicted: Rows = classifier.predict_proba(inputs.features(part) if rows is None else inputs.seen(part, rows))
         return predicted
 
     model = make_pipeline(FrozenEstimator(inputs.transformer()), classifier)
@@ -106,9 +105,12 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
             print(f"WARNING: {classifier} on {name} cannot be trained: {why_not}", file=sys.stderr)
         except ValueError as error:
             raise SystemExit(f"{label_sets.path_of(name)}: {error}") from None
+    nobody: Floats = np.empty((0, 0), np.float32)
     if trained is None:
         files.save_object(f"data/models/{classifier}/{name}.joblib", None)
         predictions.save(classifier, name, {"untrained": np.array(why_not)})
+        if classifier in predictions.LABEL_THE_PILE:
+            files.save_rows(predictions.everywhere_of(classifier, name), nobody)
         return name, None
     # How its pixels are read from a picture: what whoever loads the model elsewhere has to know.
     trained.model.pictures_ = {
@@ -117,7 +119,11 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
         "classes": inputs.class_names(),
     }
     files.save_object(f"data/models/{classifier}/{name}.joblib", trained.model)
-    predictions.save(classifier, name, _predictions(trained, label_set))
+    with engine.running(settings, f"{classifier}_{name}"):
+        everywhere = trained.probabilities("train", None) if trained.everywhere else nobody
+        if classifier in predictions.LABEL_THE_PILE:
+            files.save_rows(predictions.everywhere_of(classifier, name), everywhere)
+        predictions.save(classifier, name, _predictions(trained, label_set, everywhere))
     return name, trained.model
 
 
@@ -127,26 +133,25 @@ def unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
     return rows[evenly_spaced(len(rows), UNLABELLED)]
 
 
-def _predictions(trained: Trained, label_set: LabelSet) -> dict[str, NDArray[Any]]:
+def _predictions(trained: Trained, label_set: LabelSet, everywhere: Rows) -> dict[str, NDArray[Any]]:
     classes = trained.model.classes_.astype(np.uint8)
     rows = unlabelled(label_set, len(inputs.images("train")))
     test, nothing = len(inputs.images("test")) > 0, np.empty((0, len(classes)), np.float32)
-    everywhere = trained.probabilities("train", None) if trained.everywhere else None
-    if everywhere is not None:
-        seen = everywhere[rows]
+    if trained.everywhere:
+        seen = as_pool(everywhere).take(rows)
     else:
-        seen = trained.probabilities("train", rows) if len(rows) else nothing
+        seen = as_pool(trained.probabilities("train", rows)).array() if len(rows) else nothing
     audit = np.array(files.load_array(label_sets.AUDIT_ROWS))
     predicted: dict[str, NDArray[Any]] = {
         "classes": classes,
-        "audit": (trained.probabilities("train", audit) if len(audit) else nothing).astype(np.float32),
-        "probabilities": (trained.probabilities("test", None) if test else nothing).astype(np.float32),
+        "audit": as_pool(trained.probabilities("train", audit) if len(audit) else nothing).array(),
+        "probabilities": as_pool(trained.probabilities("test", None) if test else nothing).array(),
         "rows": rows,
         "labels": classes[seen.argmax(axis=1)],
         "confidence": seen.max(axis=1, initial=0).astype(np.float32),
     }
-    if everywhere is not None:
-        predicted["everywhere"] = everywhere.astype(np.float32)
+    for name in ("audit", "probabilities"):
+        predicted[name] = predicted[name].astype(np.float32)
     if trained.left_out is not None:
         left_out = trained.left_out
         predicted |= {"left_out_rows": left_out.rows, "left_out_labels": left_out.labels}

@@ -20,6 +20,9 @@ CHECKS = "stages/params.py"
 REGISTRY = "stages/registry.py"
 """Names and colours: the checks read them, and whoever shows them."""
 
+ENGINE = "engine"
+"""The parameters of where work is done, which change no result: stages use them, and none is rerun for them."""
+
 MADE_OF = {
     "data/features/transformer.joblib": ["features/hog", "networks/pretrained"],
     "data/clusters/kmeans.joblib": ["features/pixels", "features/hog", "networks/pretrained", "clustering/kmeans"],
@@ -251,12 +254,19 @@ def test_every_colour_means_one_thing() -> None:
 
 @every_stage
 def test_a_stage_is_rerun_for_the_parameters_it_uses_and_no_others(name: str) -> None:
-    listed, used = STAGES[name].get("params", []), parameters_used(module_of(name))
+    listed, used = STAGES[name].get("params", []), parameters_used(module_of(name)) - {ENGINE}
     if "params.yaml" in STAGES[name]["deps"]:
         listed = used
     missing = [one for one in used if not any(covers(other, one) for other in listed)]
     needless = [one for one in listed if not any(covers(one, other) for other in used)]
     assert (missing, needless) == ([], [])
+
+
+def test_no_stage_is_rerun_for_the_engine_but_each_that_looks_at_all_images_uses_it() -> None:
+    """tests/test_engine.py shows that it changes no result."""
+    assert not any(covers(ENGINE, one) for stage in STAGES.values() for one in stage.get("params", []))
+    used = {name for name in STAGES if ENGINE in parameters_used(module_of(name))}
+    assert used >= {"describe", "kmeans", "select-representatives", "propagate", "train-ridge"}
 
 
 def test_every_parameter_named_exists() -> None:
@@ -267,7 +277,7 @@ def test_every_parameter_named_exists() -> None:
 
 def test_every_parameter_is_named_by_a_stage() -> None:
     named = [name for stage in STAGES.values() for name in stage.get("params", [])]
-    unnamed = [leaf for leaf in leaves(PARAMS) if not any(covers(name, leaf) for name in named)]
+    unnamed = [leaf for leaf in leaves(PARAMS) if not any(covers(name, leaf) for name in [*named, ENGINE])]
     assert unnamed == []
 
 

@@ -1,9 +1,12 @@
 """Figures, read back from matplotlib: which image, bar and word stands where."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from fewlabels.pictures import ROWS, accuracy_bars, contact_sheet, image_grid
 
@@ -108,13 +111,19 @@ def test_a_legend_and_values_overlap_nothing(count: int) -> None:
     assert names_left >= 0
 
 
+def sheet(images: NDArray[np.uint8], probabilities: NDArray[np.float32], classes: list[str], **rows: Any) -> Figure:
+    predicted, confidence = probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1, initial=0)
+    pixels = images.reshape(len(images), int(np.prod(images.shape[1:])))
+    return contact_sheet(pixels, images.shape[1:], predicted, confidence, classes, **rows)
+
+
 @pytest.mark.parametrize(("border", "colours"), [(0, "gray_r"), (15, "gray_r"), (16, "gray"), (255, "gray")])
 def test_white_on_black_is_inverted_and_a_photograph_is_not(border: int, colours: str) -> None:
     images = np.full((3, 6, 6), border, np.uint8)
     images[:, 2:4, 2:4] = 130
     for figure in (
         image_grid(images, ["a"] * 3, "Grey"),
-        contact_sheet(images, np.eye(3, dtype=np.float32), ["a", "b", "c"]),
+        sheet(images, np.eye(3, dtype=np.float32), ["a", "b", "c"]),
     ):
         [shown] = figure.axes[0].get_images()
         assert shown.get_cmap().name == colours
@@ -133,7 +142,7 @@ def test_a_sheet_has_the_most_and_the_least_sure_of_each_class() -> None:
     probabilities[:20, 0], probabilities[:20, 1] = sure, 1 - sure
     probabilities[20:, 2] = 1
     images = np.arange(22, dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(3, 3)
-    figure = contact_sheet(images, probabilities, ["cat", "dog", "eel"])
+    figure = sheet(images, probabilities, ["cat", "dog", "eel"])
     assert len(figure.axes) == 24
     shown = [int(axis.get_images()[0].get_array()[0, 0, 0]) if axis.get_images() else None for axis in figure.axes]
     assert shown == [*range(6), *range(14, 20), 20, 21, *[None] * 10]
@@ -143,14 +152,14 @@ def test_a_sheet_has_the_most_and_the_least_sure_of_each_class() -> None:
 
 def test_a_sheet_shows_the_rows_that_the_probabilities_are_of() -> None:
     images = np.arange(9, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
-    figure = contact_sheet(images, np.eye(2, dtype=np.float32), ["a", "b"], rows=np.array([7, 4]))
+    figure = sheet(images, np.eye(2, dtype=np.float32), ["a", "b"], rows=np.array([7, 4]))
     assert [int(figure.axes[place].get_images()[0].get_array()[0, 0]) for place in (0, 12)] == [7, 4]
 
 
 def test_a_sheet_of_many_classes_shows_the_most_frequent() -> None:
     labels = np.repeat(np.arange(200), 1 + (np.arange(200) >= 190))
     images = np.zeros((len(labels), 4, 4), np.uint8)
-    figure = contact_sheet(images, np.eye(200, dtype=np.float32)[labels], [f"class {one}" for one in range(200)])
+    figure = sheet(images, np.eye(200, dtype=np.float32)[labels], [f"class {one}" for one in range(200)])
     titles = [axis.get_title() for axis in figure.axes[::12]]
     assert len(titles) == ROWS
     assert titles[-10:] == [f"class {one} 100 %" for one in range(190, 200)]
@@ -158,7 +167,4 @@ def test_a_sheet_of_many_classes_shows_the_most_frequent() -> None:
 
 
 def test_a_sheet_of_nothing_says_so() -> None:
-    assert (
-        title_of(contact_sheet(np.empty((0, 4, 4), np.uint8), np.empty((0, 2), np.float32), ["a", "b"]))
-        == "No predictions"
-    )
+    assert title_of(sheet(np.empty((0, 4, 4), np.uint8), np.empty((0, 2), np.float32), ["a", "b"])) == "No predictions"

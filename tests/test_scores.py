@@ -1,10 +1,20 @@
 """Scores of label sets, classifiers and clusters, on cases small enough to count by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from synthetic import pool_of
 
-from fewlabels.label_set import LabelSet
-from fewlabels.scores import calibration_error, classifier_scores, cluster_purity, label_set_scores
+from fewlabels.label_set import UNKNOWN, LabelSet
+from fewlabels.run import Local
+from fewlabels.scores import (
+    calibration_error,
+    classifier_scores,
+    cluster_purity,
+    confidence_scores,
+    label_set_scores,
+)
 
 
 def label_set(rows: list[int], labels: list[int], bought: list[bool] | None = None) -> LabelSet:
@@ -111,3 +121,25 @@ def test_calibration_is_judged_within_each_range_of_confidence() -> None:
     truth = np.array([0, 0, 0, 1, 0, 1], np.uint8)
     assert calibration_error(truth, probabilities) == pytest.approx(0.15 * 4 / 6, abs=1e-6)
     assert calibration_error(truth, np.eye(2, dtype=np.float32)[truth]) == 0
+
+
+def test_scores_of_pools_are_those_of_arrays(tmp_path: Path) -> None:
+    """The last cluster is in the first chunk alone, and some labels are not known."""
+    random = np.random.default_rng(0)
+    truth = random.choice(np.array([0, 1, 2, UNKNOWN], np.uint8), 500)
+    assignments = random.integers(0, 6, 500).astype(np.int32)
+    assignments[3] = 6
+    confidence = random.uniform(0.3, 1, 500).astype(np.float32)
+    some = label_set([1, 100, 400], [1, 0, 2])
+    labels, clusters, sure = (
+        pool_of(values, tmp_path / str(values.dtype), 70) for values in (truth, assignments, confidence)
+    )
+    known = truth != UNKNOWN
+    most = sum(np.bincount(truth[known & (assignments == cluster)], minlength=1).max() for cluster in range(7))
+    with Local(tmp_path / "scratch"):
+        assert cluster_purity(clusters, labels) == cluster_purity(assignments, truth) == most / known.sum()
+        assert confidence_scores(sure) == confidence_scores(confidence)
+        assert label_set_scores(some, labels) == label_set_scores(some, truth)
+    assert confidence_scores(confidence)["mean_confidence"] == confidence.mean(dtype=np.float64)
+    assert confidence_scores(confidence)["coverage_above"]["0.7"] == np.mean(confidence >= np.float32(0.7))
+    assert cluster_purity(assignments, np.full(500, UNKNOWN, np.uint8)) is None

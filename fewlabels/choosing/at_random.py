@@ -5,18 +5,18 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewlabels.arrays import Floats
 from fewlabels.choosing.pool import pool_of
+from fewlabels.pool import Rows
 
 
 def random(
-    features: Floats, rows: ArrayLike, labels: ArrayLike, n: int, *, exclude: Iterable[int] = (), random_state: int
+    features: Rows, rows: ArrayLike, labels: ArrayLike, n: int, *, exclude: Iterable[int] = (), random_state: int
 ) -> NDArray[np.int64]:
     """Draw images uniformly at random from the pool.
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
         Only looked at for exact copies.
     rows : array-like of int, shape (m,)
         The images labelled so far.

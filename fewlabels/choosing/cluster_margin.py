@@ -5,19 +5,22 @@ G. Citovsky et al., "Batch Active Learning at Scale", NeurIPS 2021, with k-means
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from fewlabels.arrays import Floats
+from fewlabels.arrays import Floats, concatenated
 from fewlabels.choosing.pool import check_count, pool_of
 from fewlabels.choosing.representatives import representatives
+from fewlabels.pool import Rows, as_pool
+from fewlabels.run import current
 
 
 def cluster_margin(
-    features: Floats,
+    features: Rows,
     rows: ArrayLike,
     labels: ArrayLike,
     n: int,
@@ -34,7 +37,7 @@ def cluster_margin(
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
     rows : array-like of int, shape (m,)
         The images labelled so far.
     labels : array-like, shape (m,)
@@ -73,13 +76,19 @@ def cluster_margin(
         return pool
     if len(np.unique(known)) < 2:
         return representatives(features, rows, labels, n, exclude=exclude, random_state=random_state)
-    margins = _margins(clone(classifier).fit(features[labelled], known), features)[pool]
-    smallest = pool[np.sort(np.argsort(margins, kind="stable")[: candidates * n])]
-    batch: NDArray[np.int64] = smallest[representatives(features[smallest], [], [], n, random_state=random_state)]
+    trained = clone(classifier).fit(as_pool(features).take(labelled), known)
+    margins = current().map(_margins, features, classifier=trained, label="margins")
+    free = np.zeros(len(features), bool)
+    free[pool] = True
+    count = candidates * n
+    _, nearest = current().map_reduce(_smallest, partial(_smaller, count=count), margins, free, count=count)
+    smallest = np.sort(nearest)
+    clustered = as_pool(features).take(smallest)
+    batch: NDArray[np.int64] = smallest[representatives(clustered, [], [], n, random_state=random_state)]
     return batch
 
 
-def _margins(classifier: Any, features: Floats) -> NDArray[Any]:
+def _margins(rows: slice, features: Floats, *, classifier: Any) -> NDArray[Any]:
     """Compute the difference between the two highest scores of each image."""
     score = classifier.decision_function if hasattr(classifier, "decision_function") else classifier.predict_proba
     scores = np.asarray(score(features))
@@ -87,3 +96,22 @@ def _margins(classifier: Any, features: Floats) -> NDArray[Any]:
         scores = np.stack([scores, -scores], axis=1)
     highest = np.partition(scores, -2, axis=1)
     return np.asarray(highest[:, -1] - highest[:, -2])
+
+
+Smallest = tuple[NDArray[Any], NDArray[np.int64]]
+"""Margins, ascending, and their rows; the lower row first where margins are equal."""
+
+
+def _smallest(rows: slice, margins: NDArray[Any], free: NDArray[np.bool_], *, count: int) -> Smallest:
+    there = np.flatnonzero(free)
+    return _first(margins[there], rows.start + there, count)
+
+
+def _smaller(a: Smallest, b: Smallest, *, count: int) -> Smallest:
+    margins, rows = concatenated(a, b)
+    return _first(margins, rows, count)
+
+
+def _first(margins: NDArray[Any], rows: NDArray[np.int64], count: int) -> Smallest:
+    order = np.argsort(margins, kind="stable")[:count]
+    return margins[order], rows[order]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewlabels.arrays import Floats, first_occurrences
+from fewlabels.arrays import first_occurrences
+from fewlabels.pool import Rows, as_pool
 
 
 def pool_of(
-    features: Floats, rows: ArrayLike, labels: ArrayLike, n: int, exclude: Iterable[int] = ()
+    features: Rows, rows: ArrayLike, labels: ArrayLike, n: int, exclude: Iterable[int] = ()
 ) -> NDArray[np.int64]:
     """Find the rows among which a query strategy chooses.
 
@@ -21,7 +22,7 @@ def pool_of(
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
     rows : array-like of int, shape (m,)
         The images labelled so far.
     labels : array-like, shape (m,)
@@ -50,11 +51,11 @@ def pool_of(
     >>> pool_of(features, rows=[0], labels=[7], n=3, exclude=[3])
     array([1, 2, 4])
     """
-    if np.ndim(features) != 2:
-        raise ValueError(f"features: {np.ndim(features)} dimensions in place of 2, images and features")
+    if len(as_pool(features).shape) != 2:
+        raise ValueError(f"features: {len(as_pool(features).shape)} dimensions in place of 2, images and features")
     if not isinstance(exclude, Iterable) or isinstance(exclude, str):
         raise ValueError(f"exclude: {exclude!r} is no list of row numbers")
-    excluded = row_numbers("exclude", list(exclude), len(features))
+    excluded = row_numbers("exclude", exclude if isinstance(exclude, np.ndarray) else list(exclude), len(features))
     labelled = row_numbers("rows", rows, len(features))
     check_count("n", n)
     if np.ndim(labels) != 1:
@@ -65,15 +66,14 @@ def pool_of(
         raise ValueError("rows: one of them is labelled twice")
     free = np.ones(len(features), bool)
     free[labelled] = free[excluded] = False
-    first = first_occurrences(features)
+    first = first_occurrences(as_pool(features)).array()
     known = np.zeros(len(features), bool)
     known[first[~free]] = True
-    fresh = np.flatnonzero(free & ~known[first])
-    pool = fresh[np.unique(first[fresh], return_index=True)[1]]
+    pool = np.flatnonzero(~known & (first == np.arange(len(features))))
     if len(pool) < n:
-        copies = np.setdiff1d(np.flatnonzero(free), pool)
-        pool = np.append(pool, copies[: n - len(pool)])
-    return np.sort(pool)
+        free[pool] = False
+        pool = np.sort(np.append(pool, np.flatnonzero(free)[: n - len(pool)]))
+    return pool
 
 
 def check_count(name: str, value: Any) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Floats
 from fewlabels.choosing.rounds import QueryStrategy
+from fewlabels.pool import Rows
 
-Rows = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 RESERVE = 10
 """Images that are chosen at a time, to take the places of skipped ones."""
 
@@ -47,23 +47,23 @@ def round_of(bought: int, sizes: Sequence[int]) -> tuple[int, int]:
 
 def next_questions(
     query: QueryStrategy,
-    features: Floats,
-    rows: Rows,
+    features: Rows,
+    rows: Numbers,
     labels: NDArray[np.uint8],
-    rounds: Rows,
+    rounds: Numbers,
     *,
     sizes: Sequence[int],
-    exclude: Rows,
-    skipped: Rows,
-    skipped_rounds: Rows,
-) -> tuple[int, Rows]:
+    exclude: Numbers,
+    skipped: Numbers,
+    skipped_rounds: Numbers,
+) -> tuple[int, Numbers]:
     """Choose what is left to ask about in the round that is under way.
 
     Parameters
     ----------
     query : callable
         A query strategy with all but features, rows, labels, n and exclude bound.
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
     rows : ndarray of int64, shape (m,)
         The images labelled so far, in whatever rounds.
     labels : ndarray of uint8, shape (m,)
@@ -118,7 +118,7 @@ def next_questions(
     return number, left[:wanted]
 
 
-def draw_order(names: Sequence[str], random_state: int) -> Rows:
+def draw_order(names: Sequence[str], random_state: int) -> Numbers:
     """Put all images into a random order, from whose beginning those are drawn that judge models.
 
     It is the order of a digest of seed and name. So another image more or less moves no other, and a draw goes on where

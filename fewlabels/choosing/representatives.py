@@ -5,13 +5,18 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewlabels.arrays import Floats
+from fewlabels.arrays import concatenated
 from fewlabels.choosing.pool import pool_of
 from fewlabels.clustering.kmeans import KMeans
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import current
+
+IN_MEMORY = 120_000
+"""Up to so many images, the features of those that are clustered are read into memory."""
 
 
 def representatives(
-    features: Floats, rows: ArrayLike, labels: ArrayLike, n: int, *, exclude: Iterable[int] = (), random_state: int
+    features: Rows, rows: ArrayLike, labels: ArrayLike, n: int, *, exclude: Iterable[int] = (), random_state: int
 ) -> NDArray[np.int64]:
     """Choose the image nearest the centroid of each of n clusters of the pool.
 
@@ -20,7 +25,7 @@ def representatives(
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
     rows : array-like of int, shape (m,)
         The images labelled so far.
     labels : array-like, shape (m,)
@@ -61,14 +66,32 @@ def representatives(
     labelled = np.asarray(rows, np.int64)
     members = np.append(pool, labelled)
     k = min(n + len(labelled), len(members))
-    kmeans = KMeans(k, random_state=random_state).fit(features[members])
-    sizes = np.bincount(kmeans.labels_, minlength=k)
-    sizes[kmeans.labels_[len(pool) :]] = 0  # these have a label
+    kmeans = KMeans(k, random_state=random_state).fit(_features_of(members, features))
+    sizes = current().map_reduce(_sizes, np.add, kmeans.labels_, clusters=k)
+    sizes[as_pool(kmeans.labels_).take(np.arange(len(pool), len(members)))] = 0  # these have a label
     largest = np.argsort(-sizes, kind="stable")[:n] if len(labelled) else np.arange(n)
     return members[nearest_members(kmeans.labels_, kmeans.distances_, k)[largest]]
 
 
-def nearest_members(assignments: NDArray[np.int32], distances: NDArray[np.float32], clusters: int) -> NDArray[np.int64]:
+def _features_of(members: NDArray[np.int64], features: Rows) -> Rows:
+    """Give the features of some images: in memory, or as a pool, where they are more than memory may hold."""
+    if not isinstance(features, Pool) or len(members) <= IN_MEMORY:
+        return as_pool(features).take(members)
+    if len(members) == len(features) and (np.diff(members) == 1).all():
+        return features
+    kept: Pool = current().map(_taken, Pool(members, features.chunk), features=features, label="features that are left")
+    return kept
+
+
+def _taken(rows: slice, members: NDArray[np.int64], *, features: Pool) -> NDArray[np.float32]:
+    return features.take(members)
+
+
+def _sizes(rows: slice, assignments: NDArray[np.int32], *, clusters: int) -> NDArray[np.int64]:
+    return np.bincount(assignments, minlength=clusters)
+
+
+def nearest_members(assignments: Rows, distances: Rows, clusters: int) -> NDArray[np.int64]:
     """Find, for each cluster, the member nearest its centroid.
 
     Only members of the own cluster stand for it. The nearest of *all* images, as in A. Géron's "Hands-On Machine
@@ -76,9 +99,9 @@ def nearest_members(assignments: NDArray[np.int32], distances: NDArray[np.float3
 
     Parameters
     ----------
-    assignments : ndarray of int32, shape (n,)
+    assignments : ndarray or Pool of int32, shape (n,)
         The cluster of each image, 0 to clusters - 1.
-    distances : ndarray of float32, shape (n,)
+    distances : ndarray or Pool of float32, shape (n,)
         The distance of each image to the centroid of its cluster.
     clusters : int
         How many clusters there are.
@@ -98,26 +121,22 @@ def nearest_members(assignments: NDArray[np.int32], distances: NDArray[np.float3
     >>> nearest_members(np.array([0, 1, 0], np.int32), np.array([0.5, 1, 0.2], np.float32), clusters=2)
     array([2, 1])
     """
-    order = np.lexsort((distances, assignments))
-    sizes = np.bincount(assignments, minlength=clusters)
-    if sizes.min() == 0:
-        raise ValueError(f"cluster {int(sizes.argmin())} has no member")
-    firsts: NDArray[np.int64] = order[np.concatenate([[0], np.cumsum(sizes)[:-1]])]
-    return firsts
+    found, _, rows = current().map_reduce(_nearest, _nearer, assignments, distances)
+    if len(found) < clusters:
+        raise ValueError(f"cluster {np.setdiff1d(np.arange(clusters), found)[0]} has no member")
+    return rows
 
 
-def nearest_of(
-    candidates: NDArray[np.int64], assignments: NDArray[np.int32], distances: NDArray[np.float32]
-) -> NDArray[np.int64]:
+def nearest_of(candidates: NDArray[np.int64], assignments: Rows, distances: Rows) -> NDArray[np.int64]:
     """Find, for each cluster that has any of these candidates, the one nearest its centroid.
 
     Parameters
     ----------
     candidates : ndarray of int64, shape (m,)
         Distinct rows, ascending.
-    assignments : ndarray of int32, shape (n,)
+    assignments : ndarray or Pool of int32, shape (n,)
         The cluster of each image.
-    distances : ndarray of float32, shape (n,)
+    distances : ndarray or Pool of float32, shape (n,)
         The distance of each image to the centroid of its cluster.
 
     Returns
@@ -131,7 +150,35 @@ def nearest_of(
     >>> nearest_of(np.array([0, 1, 2]), assignments, distances)
     array([2, 1])
     """
-    if not len(candidates):
-        return candidates
-    there, place = np.unique(assignments[candidates], return_inverse=True)
-    return candidates[nearest_members(place.astype(np.int32), distances[candidates], len(there))]
+    chosen = np.zeros(len(assignments), bool)
+    chosen[candidates] = True
+    _, _, rows = current().map_reduce(_nearest, _nearer, assignments, distances, chosen)
+    return rows
+
+
+Nearest = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]
+"""Clusters, ascending, and for each the distance and the row of its nearest member."""
+
+
+def _nearest(
+    rows: slice,
+    assignments: NDArray[np.int32],
+    distances: NDArray[np.float32],
+    chosen: NDArray[np.bool_] | None = None,
+) -> Nearest:
+    if chosen is None:
+        return _first_of_each(assignments, distances, np.arange(rows.start, rows.stop))
+    members = np.flatnonzero(chosen)
+    return _first_of_each(assignments[members], distances[members], rows.start + members)
+
+
+def _nearer(a: Nearest, b: Nearest) -> Nearest:
+    assignments, distances, rows = concatenated(a, b)
+    return _first_of_each(assignments, distances, rows)
+
+
+def _first_of_each(assignments: NDArray[np.int32], distances: NDArray[np.float32], rows: NDArray[np.int64]) -> Nearest:
+    """Keep one member of each cluster, the first of those that are equally near."""
+    order = np.lexsort((distances, assignments))
+    first = order[np.flatnonzero(np.diff(assignments[order], prepend=-1))]
+    return assignments[first], distances[first], rows[first]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Floats
 from fewlabels.choosing.pool import check_count
+from fewlabels.pool import Rows
 
 QueryStrategy = Callable[..., NDArray[np.int64]]
 """`(features, rows, labels, n, *, exclude=()) -> rows`: rows and labels are those so far, n is how many to ask for."""
@@ -56,7 +56,7 @@ def round_sizes(budget: int, *, first_round: int = 50, growth: float = 1.45) -> 
 
 
 def simulate(
-    query: QueryStrategy, features: Floats, annotator: Annotator, budget: int, *, rounds: Sequence[int] | None = None
+    query: QueryStrategy, features: Rows, annotator: Annotator, budget: int, *, rounds: Sequence[int] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Spend a budget round by round, with an annotator who answers at once.
 
@@ -64,7 +64,7 @@ def simulate(
     ----------
     query : callable
         A query strategy with everything but features, rows, labels and n bound, as by `functools.partial`.
-    features : ndarray of float32, shape (n_images, d)
+    features : ndarray or Pool of float32, shape (n_images, d)
     annotator : callable
         From rows to labels; asked once in each round.
     budget : int

@@ -20,6 +20,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fewlabels.arrays import Floats
+from fewlabels.estimators import over_pools
+from fewlabels.pool import Pool
 from fewlabels.threads import for_each_chunk
 
 CHUNK = 1024
@@ -129,16 +131,17 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.temperature_ = _temperature(self.leave_one_out_, targets > 0)
         return self
 
-    def decision_function(self, X: ArrayLike) -> Floats:
+    @over_pools("scores")
+    def decision_function(self, X: ArrayLike | Pool) -> Floats | Pool:
         """Score each class: about 1 for the right one, 0 for the others.
 
         Parameters
         ----------
-        X : array-like, shape (n, d)
+        X : array-like or Pool, shape (n, d)
 
         Returns
         -------
-        ndarray of float32, shape (n, n_classes), or (n,) for two classes
+        ndarray or Pool of float32, shape (n, n_classes), or (n,) for two classes
             Of two classes, as in scikit-learn, how much higher the second's score is. Far from all labelled images
             each class scores 1 / n_classes.
 
@@ -150,16 +153,17 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict_proba(self, X: ArrayLike) -> Floats:
+    @over_pools("probabilities")
+    def predict_proba(self, X: ArrayLike | Pool) -> Floats | Pool:
         """Compute calibrated probabilities.
 
         Parameters
         ----------
-        X : array-like, shape (n, d)
+        X : array-like or Pool, shape (n, d)
 
         Returns
         -------
-        ndarray of float32, shape (n, n_classes)
+        ndarray or Pool of float32, shape (n, n_classes)
             Far from all labelled images each class is as probable.
 
         Raises
@@ -183,16 +187,17 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         check_is_fitted(self)
         return np.asarray(softmax(self.temperature_ * self.leave_one_out_, axis=1), np.float32)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    @over_pools("predictions")
+    def predict(self, X: ArrayLike | Pool) -> NDArray[Any] | Pool:
         """Predict the class of the highest score.
 
         Parameters
         ----------
-        X : array-like, shape (n, d)
+        X : array-like or Pool, shape (n, d)
 
         Returns
         -------
-        ndarray, shape (n,)
+        ndarray or Pool, shape (n,)
 
         Raises
         ------
@@ -203,14 +208,14 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
-    def _scores(self, X: ArrayLike) -> Floats:
+    def _scores(self, X: ArrayLike | Pool) -> Floats:
         """Score each class; of two there are two columns, too."""
         check_is_fitted(self)
         points: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scores = np.empty((len(points), len(self.classes_)), np.float32)
 
         def fill(rows: slice) -> None:
-            scaled: NDArray[Any] = self._scaled(points[rows])
+            scaled: NDArray[Any] = self._scaled(points[rows], rows.start)
             if self.X_fit_.dtype == np.float32:
                 scaled = np.clip(scaled, -FAR, FAR).astype(np.float32)
             scores[rows] = _kernel(scaled, self.X_fit_) @ self.dual_coef_
@@ -219,14 +224,16 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         scores += np.float32(1 / len(self.classes_))
         return scores
 
-    def _scaled(self, X: NDArray[Any]) -> NDArray[np.float64]:
+    def _scaled(self, X: NDArray[Any], first: int = 0) -> NDArray[np.float64]:
         """Subtract the mean in float64, and scale so that the kernel is exp(-squared distance)."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled: NDArray[np.float64] = (X - self.mean_) * np.sqrt(self.gamma)
             # The squared distance of two points is at most four times the larger of those to the mean.
             far = ~np.isfinite(4 * np.einsum("ij,ij->i", scaled, scaled))
         if far.any():
-            raise ValueError(f"X: the square of a distance to the mean overflows, as in row {int(far.argmax())}")
+            raise ValueError(
+                f"X: the square of a distance to the mean overflows, as in row {first + int(far.argmax())}"
+            )
         return scaled
 
 

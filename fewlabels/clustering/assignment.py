@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import pairwise_distances_argmin
+from sklearn.metrics import pairwise_distances_argmin_min
 
 from fewlabels.arrays import Doubles, Floats, center_of, main_axes, relative_to, spread_about, squared_norms, unit_of
+from fewlabels.pool import Rows
+from fewlabels.run import current
 from fewlabels.threads import compiled, for_each_chunk
 
 CHUNK = 1024
 """Rows whose distances to all centroids are held at once: 8 MB of float32 at 2,000 centroids."""
+ROWS_AT_ONCE = 4096
+"""Images that scikit-learn compares with the centroids at once, in float64: 26 MB of 784 pixels."""
 BLOCK = 64
 """Centroids that share one lower bound of their distances, so that most are ruled out together."""
 MOST_AXES = 256
@@ -21,17 +25,17 @@ NEAR = 1e-3
 """Times the squared distance from the origin: of a smaller one, float32 has too few digits left."""
 
 
-def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
+def distances_to_centroids(X: Rows, centroids: NDArray[Any]) -> Any:
     """Compute the Euclidean distance of each point to each centroid.
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
     centroids : ndarray of float64 or float32, shape (k, d)
 
     Returns
     -------
-    ndarray of float32, shape (n, k)
+    ndarray or Pool of float32, shape (n, k)
 
     Raises
     ------
@@ -43,8 +47,11 @@ def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
     >>> distances_to_centroids(np.array([[0, 0]], np.float32), np.array([[3, 4], [0, 1]], np.float32))
     array([[5., 1.]], dtype=float32)
     """
-    around = _Around(centroids, X)
-    out = np.empty((len(X), len(centroids)), np.float32)
+    return current().map(_distances, X, around=_Around(centroids, X), label="distances to centroids")
+
+
+def _distances(rows: slice, X: NDArray[Any], *, around: "_Around") -> Floats:
+    out = np.empty((len(X), len(around.centroids)), np.float32)
 
     def fill(chunk: slice) -> None:
         rows, row_norms, far = around.rows(X[chunk])
@@ -63,7 +70,7 @@ def distances_to_centroids(X: NDArray[Any], centroids: NDArray[Any]) -> Floats:
     return out
 
 
-def assign_to_nearest(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray[np.int32], Floats]:
+def assign_to_nearest(X: Rows, centroids: NDArray[Any]) -> Any:
     """Assign each point to its nearest centroid, exactly, at a fraction of the cost of all distances.
 
     Centroids are means, and lie close to a subspace of few dimensions. A small matrix product gives the distances
@@ -72,14 +79,14 @@ def assign_to_nearest(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray
 
     Parameters
     ----------
-    X : ndarray of float64, float32 or uint8, shape (n, d)
+    X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
     centroids : ndarray of float64 or float32, shape (k, d)
 
     Returns
     -------
-    labels : ndarray of int32, shape (n,)
+    labels : ndarray or Pool of int32, shape (n,)
         The lowest index where two centroids are equally near.
-    distances : ndarray of float32, shape (n,)
+    distances : ndarray or Pool of float32, shape (n,)
         Computed from the differences, so that a point on its centroid is at 0.
 
     Raises
@@ -94,21 +101,24 @@ def assign_to_nearest(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray
     (array([0, 2], dtype=int32), array([1., 1.], dtype=float32))
     """
     around = _Around(centroids, X)
-    basis = _subspace(around.centroids, len(X))
-    inside = around.centroids @ basis if basis is not None else around.centroids
-    inside_norms = squared_norms(inside)
-    outside = np.sqrt(np.maximum(around.norms - inside_norms, 0))
+    subspace = _Subspace(around.centroids, around.norms, len(X))
+    return current().map(_nearest, X, outputs=2, around=around, subspace=subspace, label="nearest centroids")
+
+
+def _nearest(
+    rows: slice, X: NDArray[Any], *, around: "_Around", subspace: "_Subspace"
+) -> tuple[NDArray[np.int32], Floats]:
     labels = np.empty(len(X), np.int32)
     distances = np.empty(len(X), np.float32)
 
     def fill(chunk: slice) -> None:
         rows, norms, far = around.rows(X[chunk])
-        projected = rows @ basis if basis is not None else rows
+        projected = subspace.project(rows)
         projected_norms = squared_norms(projected)
-        products = projected @ inside.T
+        products = projected @ subspace.inside.T
         outside_rows = np.sqrt(np.maximum(norms - projected_norms, 0))
-        _settle(rows, around.centroids, products, norms, projected_norms, inside_norms, outside_rows, outside,
-                labels[chunk], distances[chunk])  # fmt: skip
+        _settle(rows, around.centroids, products, norms, projected_norms, subspace.inside_norms, outside_rows,
+                subspace.outside, labels[chunk], distances[chunk])  # fmt: skip
         if len(far):
             shared, rest = around.squares_of_far(X[chunk][far])
             labels[chunk][far] = rest.argmin(axis=1)
@@ -122,7 +132,7 @@ def assign_to_nearest(X: NDArray[Any], centroids: NDArray[Any]) -> tuple[NDArray
 class _Around:
     """Centroids, and points, relative to the centroids' mean and in a unit that suits float32."""
 
-    def __init__(self, centroids: NDArray[Any], X: NDArray[Any]) -> None:
+    def __init__(self, centroids: NDArray[Any], X: Rows) -> None:
         mean = center_of(centroids)
         self.unit = unit_of(spread_about(centroids, mean) or spread_about(X, mean))
         self.origin: Doubles = np.round(mean * (256 / self.unit)) * (self.unit / 256)  # whole numbers stay exact
@@ -152,9 +162,20 @@ class _Around:
         return np.square(rows).sum(axis=1), self.norms - 2 * rows @ centroids.T
 
 
-def _subspace(centroids: Floats, points: int) -> Floats | None:
-    """Compute axes that hold 95 % of the centroids' variance; none where they cost more than they save."""
-    return main_axes(centroids, 0.95, MOST_AXES) if points > 4 * min(centroids.shape) else None
+class _Subspace:
+    """Where centroids lie in a subspace that holds 95 % of their variance, and how far outside of it.
+
+    It is the whole space where axes cost more than they save: for few points.
+    """
+
+    def __init__(self, centroids: Floats, norms: Floats, points: int) -> None:
+        self.axes = main_axes(centroids, 0.95, MOST_AXES) if points > 4 * min(centroids.shape) else None
+        self.inside = self.project(centroids)
+        self.inside_norms = squared_norms(self.inside)
+        self.outside = np.sqrt(np.maximum(norms - self.inside_norms, 0))
+
+    def project(self, rows: Floats) -> Floats:
+        return rows @ self.axes if self.axes is not None else rows
 
 
 @compiled
@@ -221,15 +242,15 @@ def _settle(
         distances[i] = np.sqrt(own)
 
 
-def distinct_nearest(images: NDArray[np.float32], centroids: NDArray[np.float32]) -> int:
+def distinct_nearest(images: Rows, centroids: NDArray[Any]) -> int:
     """Count the images that would be labelled if each centroid took the nearest of *all* images.
 
     As many as there are centroids, unless an image is nearest to two of them: then so many labels are not bought.
 
     Parameters
     ----------
-    images : ndarray of float32, shape (n, d)
-    centroids : ndarray of float32, shape (k, d)
+    images : ndarray or Pool of float64, float32 or uint8, shape (n, d)
+    centroids : ndarray of float64 or float32, shape (k, d)
 
     Returns
     -------
@@ -241,4 +262,26 @@ def distinct_nearest(images: NDArray[np.float32], centroids: NDArray[np.float32]
     >>> distinct_nearest(np.array([[0.0], [9.0]]), np.array([[1.0], [2.0]]))
     1
     """
-    return len(np.unique(pairwise_distances_argmin(centroids, images)))
+    nearest, _ = current().map_reduce(
+        _nearest_rows, _nearer_rows, images, centroids=centroids, label="nearest images of centroids"
+    )
+    return len(np.unique(nearest))
+
+
+def _nearest_rows(rows: slice, images: NDArray[Any], *, centroids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Find the nearest row of each centroid, and its squared distance."""
+    found = None
+    for start in range(0, len(images), ROWS_AT_ONCE):
+        some = images[start : start + ROWS_AT_ONCE]
+        nearest, squares = pairwise_distances_argmin_min(centroids, some, metric="sqeuclidean")
+        part = nearest + rows.start + start, squares
+        found = part if found is None else _nearer_rows(found, part)
+    assert found is not None  # noqa: S101 — there is an image
+    return found
+
+
+def _nearer_rows(
+    first: tuple[NDArray[Any], NDArray[Any]], second: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    nearer = second[1] < first[1]  # not where they are equal: the lower row stays
+    return np.where(nearer, second[0], first[0]), np.where(nearer, second[1], first[1])

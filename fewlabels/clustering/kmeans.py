@@ -11,10 +11,14 @@ local optimum. Here:
 4. Swaps take centroids whose removal costs least to clusters that gain most by a split.
 5. Every point is compared with all centroids; while that lowers the inertia, steps 3 to 5 repeat.
 6. Means and nearest centroids are computed in all dimensions; of few clusters, Lloyd's iterations do so twice.
+
+Steps 1 to 5 look at 120,000 points at most: the clusters of a sample are then refined on all points, see `refinement`.
 """
 
+import math
+import operator
 import warnings
-from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,54 +32,18 @@ from sklearn.base import (
 )
 from sklearn.cluster import KMeans as Lloyd
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import euclidean_distances, pairwise_distances_argmin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import (
-    DTYPES,
-    Doubles,
-    Floats,
-    center_of,
-    has_outliers,
-    main_axes,
-    relative_to,
-    spread_about,
-    squared_norms,
-    unit_of,
-)
-from fewlabels.clustering import loops
-from fewlabels.clustering.assignment import CHUNK, MOST_AXES, assign_to_nearest, distances_to_centroids
+from fewlabels.arrays import DTYPES, Doubles, Floats, center_of, check_points, has_outliers, spread_about, unit_of
+from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
+from fewlabels.clustering.formation import FEW_CLUSTERS, LAST_PASSES, Projection, form_clusters, means_of
+from fewlabels.clustering.in_float64 import assign_exactly, exact_distances
+from fewlabels.clustering.nonempty import assign_all
+from fewlabels.clustering.refinement import refine_clusters, sample_size, sampled_rows
 from fewlabels.parameters import WholeNumber
-from fewlabels.threads import for_each_chunk
-
-VARIANCE = 0.91
-"""Share of the variance that the principal axes explain: few axes for images, most for isotropic data."""
-FEW_COLUMNS = 64
-"""Up to so many dimensions all axes are kept: they cost little, and no share of the variance is too small to matter."""
-SAMPLE = 12_000
-"""Points that the axes are found from, and that seeds are drawn from; at least 5 for each cluster."""
-SMALL_SAMPLE = 1_500
-"""Points that the axes are found from where there are more dimensions than this."""
-SEEDING_DIMENSIONS, TRIALS = 48, 3
-"""Axes that k-means++ uses, and candidate rows that it tries for each seed."""
-CANDIDATES = 32
-"""Neighbouring clusters that a point is compared with for a move."""
-FEW_DIMENSIONS = 32
-"""Axes that are compared first: they rule out most candidates for a move, and the other axes are then not computed."""
-UNTIL = 2e-5
-"""Times the number of clusters: the share of points that a last pass of moves may move, 0.6 % at most."""
-FEW_CLUSTERS = 128
-"""Up to so many clusters, random swaps on the sample and last iterations in all dimensions are worth their time."""
-RANDOM_SWAPS, SWAP_PASSES, LAST_PASSES = 30, 5, 2
-"""Swaps tried, of a sample of full size; passes of moves after each; and Lloyd's iterations in all dimensions."""
-LEAST_SWAPS = 5
-"""Swaps tried of fewer points."""
-ATTEMPTS, WORTHWHILE = 6, 5e-4
-"""How often steps 3 to 5 are done at most; and by which share the last time must lower the inertia for another."""
-
-Nearest = Callable[[NDArray[Any], Any], tuple[NDArray[np.int32], Floats]]
-"""As `assign_to_nearest`."""
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import Local, current
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -98,10 +66,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     ----------
     cluster_centers_ : ndarray of float64, shape (n_clusters, n_features)
         Far from zero, float32 would round them by more than the distances between them.
-    labels_ : ndarray of int32, shape (n_samples,)
+    labels_ : ndarray of int32, or Pool where the training points are one, shape (n_samples,)
         The nearest centroid of each training point. Where there are fewer distinct points than clusters, copies of one
         point are dealt out so that every cluster has a member.
-    distances_ : ndarray of float32, shape (n_samples,)
+    distances_ : ndarray of float32, or Pool where the training points are one, shape (n_samples,)
         The distance of each training point to its centroid.
     inertia_ : float
         Sum of the squared distances of the training points to their centroids.
@@ -129,13 +97,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | Pool, y: object = None) -> Self:
         """Find the centroids.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Centred in float64, then computed with in float32.
+        X : array-like or Pool, shape (n_samples, n_features)
+            A pool of float64, float32 or uint8. Centred in float64, then computed with in float32.
         y : ignored
 
         Raises
@@ -154,17 +122,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         points = self._validated(X, reset=True)
         if self.n_clusters > len(points):
             raise ValueError(f"n_clusters: {self.n_clusters} is more than the number of samples, {len(points)}")
-        self._outliers = has_outliers(points)
-        if self._outliers:
-            unit_of(spread_about(points, center_of(points)))
-            lloyd = Lloyd(self.n_clusters, n_init=1, random_state=self.random_state).fit(points.astype(np.float64))
-            self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
-        else:
-            random = check_random_state(self.random_state)
-            self.cluster_centers_, self.n_iter_ = _clustered(points, self.n_clusters, random)
-        nearest = _nearest_in_float64 if self._outliers else assign_to_nearest
-        self.labels_, self.distances_, distinct = _assigned(points, self.cluster_centers_, nearest)
-        self.inertia_ = _inertia(self.distances_)
+        few = len(points) <= sample_size(self.n_clusters)
+        with Local() if few else nullcontext():  # few points are computed with here, also where there is a cluster
+            labels, distances, distinct = self._fit(as_pool(points).array() if few else points)
+        self.inertia_ = _inertia(distances, sample_size(self.n_clusters))
+        if few and isinstance(points, Pool):
+            labels, distances = Pool(labels, points.chunk), Pool(distances, points.chunk)
+        self.labels_, self.distances_ = labels, distances
         self._n_features_out = self.n_clusters
         if distinct < self.n_clusters:
             warnings.warn(
@@ -174,43 +138,56 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             )
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+    def _fit(self, points: Rows) -> tuple[Any, Any, int]:
+        """Find the centroids; then labels and distances, and count the distinct clusters."""
+        k, random = self.n_clusters, check_random_state(self.random_state)
+        self._outliers = has_outliers(points)
+        if self._outliers:
+            few = _few_of(points, sample_size(k), random)
+            unit_of(spread_about(points, center_of(few)))
+            lloyd = Lloyd(k, n_init=1, random_state=self.random_state).fit(few.astype(np.float64))
+            self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
+        elif len(points) > sample_size(k):
+            self.cluster_centers_, self.n_iter_ = refine_clusters(points, k, random)
+        else:
+            self.cluster_centers_, self.n_iter_ = _clustered(as_pool(points).array(), k, random)
+        nearest = assign_exactly if self._outliers else assign_to_nearest
+        return assign_all(points, self.cluster_centers_, nearest)
+
+    def predict(self, X: ArrayLike | Pool) -> Any:
         """Find the nearest centroid of each point.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or Pool, shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of int32, shape (n_samples,)
+        ndarray or Pool of int32, shape (n_samples,)
         """
         return self._nearest(X)[0]
 
-    def transform(self, X: ArrayLike) -> Floats:
+    def transform(self, X: ArrayLike | Pool) -> Any:
         """Compute the distances to the centroids.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or Pool, shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of float32, shape (n_samples, n_clusters)
+        ndarray or Pool of float32, shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        points = self._validated(X, reset=False)
-        if self._outliers:
-            distances: Floats = euclidean_distances(*_about_median(points, self.cluster_centers_)).astype(np.float32)
-            return distances
-        return distances_to_centroids(points, self.cluster_centers_)
+        distances = exact_distances if self._outliers else distances_to_centroids
+        return distances(self._validated(X, reset=False), self.cluster_centers_)
 
-    def score(self, X: ArrayLike, y: object = None) -> float:
+    def score(self, X: ArrayLike | Pool, y: object = None) -> float:
         """Compute the negative of the inertia that the points have with these centroids.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or Pool, shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -218,14 +195,18 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         float
             Higher is better.
         """
-        return -_inertia(self._nearest(X)[1])
+        return -_inertia(self._nearest(X)[1], sample_size(self.n_clusters))
 
-    def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
+    def _nearest(self, X: ArrayLike | Pool) -> Any:
         check_is_fitted(self)
-        nearest = _nearest_in_float64 if self._outliers else assign_to_nearest
+        nearest = assign_exactly if self._outliers else assign_to_nearest
         return nearest(self._validated(X, reset=False), self.cluster_centers_)
 
-    def _validated(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+    def _validated(self, X: ArrayLike | Pool, reset: bool) -> Rows:
+        if isinstance(X, Pool):
+            check_points(X)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
         points: NDArray[Any] = validate_data(self, X, dtype=DTYPES, order="C", reset=reset)
         return points
 
@@ -235,240 +216,30 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return tags
 
 
-def _inertia(distances: Floats) -> float:
-    return float(np.sum(np.square(distances, dtype=np.float64)))
+def _few_of(points: Rows, size: int, random: np.random.RandomState) -> NDArray[Any]:
+    """Give all points, or a sample of them."""
+    if len(points) <= size:
+        return as_pool(points).array()
+    return as_pool(points).take(sampled_rows(len(points), size, random))
+
+
+def _inertia(distances: Rows, few: int) -> float:
+    if len(distances) <= few:
+        return float(np.sum(np.square(as_pool(distances).array(), dtype=np.float64)))
+    return math.fsum(current().map_reduce(_sums_of_squares, operator.add, distances))
+
+
+def _sums_of_squares(rows: slice, distances: Floats) -> list[float]:
+    """Sum the squares of a block of rows each: with `fsum`, the inertia does not depend on how long a chunk is."""
+    squares = np.square(distances, dtype=np.float64)
+    blocks: list[float] = np.add.reduceat(squares, range(0, len(squares), CHUNK)).tolist() if len(squares) else []
+    return blocks
 
 
 def _clustered(X: NDArray[Any], k: int, random: np.random.RandomState) -> tuple[Doubles, int]:
     """Compute the centroids in all dimensions, from clusters formed in few; and count the passes."""
-    Z = _projected(X, random)
-    labels, _, _ = _assigned(Z, _seeds(Z, k, random))
-    order = np.argsort(labels, kind="stable")  # members side by side: their centroids stay in the CPU's cache
-    clusters = _Clusters(np.ascontiguousarray(Z[order]), labels[order], k)
-    scatter = float(np.sum(squared_norms(Z), dtype=np.float64))
-    candidates, until = CANDIDATES, min(0.006, UNTIL * k)
-    for attempt in range(ATTEMPTS):
-        clusters.improve_by_moves(candidates, until=until)
-        if attempt == 0:
-            clusters.improve_by_swaps(candidates)
-        before = clusters.inertia(scatter)
-        clusters.labels, _, _ = _assigned(clusters.Z, clusters.C)
-        gain = 1 - clusters.inertia(scatter) / before if before > 0 else 0.0
-        if gain < WORTHWHILE:
-            break
-        if gain > 10 * WORTHWHILE:  # many points had a nearer centroid than the candidates: compare with more
-            candidates *= 2
-    labels[order] = clusters.labels
+    labels, _, passes = form_clusters(Projection(X, random).project(X), k, random)
     for _ in range(LAST_PASSES if k <= FEW_CLUSTERS else 0):
-        labels, _, _ = _assigned(X, _means(X, labels, k))
-        clusters.passes += 1
-    return _means(X, labels, k), clusters.passes
-
-
-def _means(X: NDArray[Any], labels: NDArray[np.int32], k: int) -> Doubles:
-    """Compute the mean of each cluster in all dimensions and float64."""
-    sums = np.zeros((k, X.shape[1]))
-    origin = X[0].astype(np.float64)  # sums of the differences keep more digits
-    for_each_chunk(lambda some: loops.add_to_sums(X, labels, origin, some.start, some.stop, sums), X.shape[1], 256)
-    means: Doubles = origin + sums / np.bincount(labels, minlength=k)[:, None]
-    return means
-
-
-class _Clusters:
-    """A partition of points Z that is made better in place."""
-
-    def __init__(self, Z: Floats, labels: NDArray[np.int32], k: int) -> None:
-        self.Z, self.labels = Z, labels
-        self.C = np.zeros((k, Z.shape[1]), np.float32)
-        self.sizes = np.zeros(k, np.int64)
-        self.passes = 0
-
-    def inertia(self, scatter: float) -> float:
-        """Compute the inertia by Huygens' theorem: the scatter of the points about 0 less that of the means."""
-        loops.set_means(self.Z, self.labels, self.C, self.sizes)
-        return scatter - float(np.sum(squared_norms(self.C) * self.sizes, dtype=np.float64))
-
-    def improve_by_moves(self, candidates: int, passes: int = 100, until: float = 0.01) -> None:
-        """Move single points by Hartigan's method, until a pass moves less than a share `until` of them.
-
-        All points propose a move by the same centroids, on all cores; the moves are then made one by one, where they
-        still lower the inertia. So the inertia never rises, and the result does not depend on the number of cores.
-        """
-        for number in range(passes):
-            if number % 2 == 0:
-                loops.set_means(self.Z, self.labels, self.C, self.sizes)  # rounding adds up in means that are moved
-                near = self.neighbours(candidates)
-            moved = loops.commit(self.Z, self.labels, self.C, self.sizes, self.proposals(near))
-            self.passes += 1
-            if moved <= until * len(self.Z):
-                break
-
-    def proposals(self, near: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Find the cluster that each point would move to, its own where no move lowers the inertia."""
-        leave, join = self.factors()
-        few = min(FEW_DIMENSIONS, self.Z.shape[1])
-        to = np.empty(len(self.Z), np.int32)
-
-        def propose(rows: slice) -> None:
-            loops.propose(self.Z, self.labels, self.C, leave, join, near, few, rows.start, rows.stop, to)
-
-        for_each_chunk(propose, len(self.Z), 4 * CHUNK)
-        return to
-
-    def improve_by_swaps(self, candidates: int, rounds: int = 3) -> None:
-        """Move centroids from where their removal costs least to where a split gains most: single moves never do that.
-
-        A swap locks the neighbours of both, because it changes their costs and gains.
-        """
-        k = len(self.C)
-        for _ in range(rounds):
-            loops.set_means(self.Z, self.labels, self.C, self.sizes)
-            near = self.neighbours(10)
-            order = np.argsort(self.labels, kind="stable")
-            starts = np.concatenate([[0], np.cumsum(self.sizes)])
-
-            cost, second = self.removals(near, order, starts)
-            gain, half = self.splits(order, starts)
-            locked, swaps = np.zeros(k, bool), 0
-            splittable = iter(np.argsort(-gain, kind="stable"))
-            split = next(splittable, None)
-            for removed in np.argsort(cost, kind="stable"):
-                if locked[removed]:
-                    continue
-                around = near[removed]
-                while split is not None and (locked[split] or split == removed or split in around):
-                    split = next(splittable, None)
-                if split is None or gain[split] <= cost[removed]:
-                    break
-                locked[[removed, split, *around, *near[split, :6]]] = True
-                gone = order[starts[removed] : starts[removed + 1]]
-                parted = order[starts[split] : starts[split + 1]]
-                self.labels[gone] = second[gone]
-                self.labels[parted[half[parted] == 1]] = removed
-                swaps += 1
-            self.improve_by_moves(candidates, passes=2)
-            if swaps <= max(1, k // 500):
-                break
-
-    def removals(self, near: NDArray[np.int32], order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
-        """Compute the cost of removing each centroid (k,), and the cluster that each point would then join (n,)."""
-        _, join = self.factors()
-        cost, second = np.empty(len(self.C)), np.empty(len(self.Z), np.int32)
-        for_each_chunk(
-            lambda j: loops.removals(self.Z, self.C, join, near, order, starts, j.start, j.stop, cost, second),
-            len(self.C),
-            64,
-        )
-        return cost, second
-
-    def splits(self, order: NDArray[Any], starts: NDArray[Any]) -> tuple[Any, Any]:
-        """Compute what a split of each cluster gains (k,), and the half in which each point would then be (n,)."""
-        gain, half = np.empty(len(self.C)), np.empty(len(self.Z), np.int8)
-        for_each_chunk(
-            lambda j: loops.splits(self.Z, self.C, order, starts, j.start, j.stop, gain, half), len(self.C), 64
-        )
-        return gain, half
-
-    def factors(self) -> tuple[Floats, Floats]:
-        """Compute the factors of squared distances in the inertia, for a point that leaves or joins each cluster."""
-        sizes = self.sizes.astype(np.float32)
-        leave: Floats = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), np.float32(0))
-        join: Floats = sizes / (sizes + 1)
-        return leave, join
-
-    def neighbours(self, count: int) -> NDArray[np.int32]:
-        """Find the nearest other centroids of each centroid, nearest first: shape (k, at most count)."""
-        k = len(self.C)
-        columns = np.zeros((k, min(count, k - 1)), np.int32)
-        norms = squared_norms(self.C)
-
-        def fill(rows: slice) -> None:
-            loops.smallest(norms - 2 * (self.C[rows] @ self.C.T), rows.start, columns[rows])
-
-        if k > 1:
-            for_each_chunk(fill, k, 256)
-        return columns
-
-
-def _projected(X: NDArray[Any], random: np.random.RandomState) -> Floats:
-    """Project on as many principal axes as hold most of the variance, in a unit that suits float32.
-
-    A sample gives the axes: a smaller one in many dimensions, so that its products are a matrix of 1,500 rows at most.
-    """
-    rows = SAMPLE if X.shape[1] <= SMALL_SAMPLE else SMALL_SAMPLE
-    sample = X[np.sort(random.permutation(len(X))[:rows])]
-    origin = center_of(sample)
-    unit = unit_of(spread_about(X, origin))
-    share = VARIANCE if X.shape[1] > FEW_COLUMNS else 1
-    axes = main_axes(relative_to(sample, origin, unit), share, min(MOST_AXES, max(FEW_COLUMNS, len(sample) // 8)))
-    Z = np.empty((len(X), axes.shape[1]), np.float32)
-
-    def fill(chunk: slice) -> None:
-        Z[chunk] = relative_to(X[chunk], origin, unit) @ axes
-
-    for_each_chunk(fill, len(X), CHUNK)
-    return Z
-
-
-def _seeds(Z: Floats, k: int, random: np.random.RandomState) -> Floats:
-    """k points of a sample, by greedy k-means++ in the first dimensions; few clusters are improved by random swaps.
-
-    A swap puts a random centroid on a random point, and stays if some moves then end in a lower inertia: of ten
-    clusters, one start in a dozen alone finds the best, thirty swaps nearly always.
-    """
-    sample = np.ascontiguousarray(Z[np.sort(random.permutation(len(Z))[: max(SAMPLE, 5 * k)])])
-    dimensions = min(SEEDING_DIMENSIONS, Z.shape[1])
-    chosen = loops.plusplus(sample, k, dimensions, random.uniform(size=(k, TRIALS)), random.randint(len(sample)))
-    best: Floats = sample[chosen]
-    if not 1 < k <= FEW_CLUSTERS:
-        return best
-    scatter, least = float(np.sum(squared_norms(sample), dtype=np.float64)), np.inf
-    for swap in range(1 + max(LEAST_SWAPS, RANDOM_SWAPS * min(len(Z), SAMPLE) // SAMPLE)):
-        centroids = best.copy()
-        if swap > 0:
-            centroids[random.randint(k)] = sample[random.randint(len(sample))]
-        clusters = _Clusters(sample, _assigned(sample, centroids)[0], k)
-        clusters.improve_by_moves(CANDIDATES, passes=SWAP_PASSES if swap > 0 else 100)
-        inertia = clusters.inertia(scatter)
-        if inertia < least:
-            least, best = inertia, clusters.C
-    return best
-
-
-def _nearest_in_float64(X: NDArray[Any], centroids: Doubles) -> tuple[NDArray[np.int32], Floats]:
-    """Assign each point to its nearest centroid, as `assign_to_nearest` does, where float32 has too few digits."""
-    labels = pairwise_distances_argmin(*_about_median(X, centroids)).astype(np.int32)
-    return labels, np.linalg.norm(X - centroids[labels], axis=1).astype(np.float32)
-
-
-def _about_median(X: NDArray[Any], centroids: Doubles) -> tuple[Doubles, Doubles]:
-    """Compute where points and centroids are from the median centroid, which is no outlier, in float64."""
-    origin = np.median(centroids, axis=0)
-    unit_of(spread_about(X, origin))
-    return X - origin, centroids - origin
-
-
-def _assigned(
-    X: NDArray[Any], centroids: NDArray[Any], nearest: Nearest = assign_to_nearest
-) -> tuple[NDArray[np.int32], Floats, int]:
-    """Assign each point to its nearest centroid; a centroid left without any takes the point farthest from its own.
-
-    Also count the distinct clusters: fewer than centroids where copies of points had to be dealt out.
-    """
-    total = np.inf
-    while True:
-        labels, distances = nearest(X, centroids)
-        before, total = total, distances.sum(dtype=np.float64)
-        sizes = np.bincount(labels, minlength=len(centroids))
-        distinct = int(np.count_nonzero(sizes))
-        if distinct == len(centroids):
-            return labels, distances, distinct
-        farthest = np.argsort(-distances, kind="stable")
-        movable = iter(farthest)
-        for empty in np.flatnonzero(sizes == 0):
-            row = next(row for row in movable if sizes[labels[row]] > 1)
-            sizes[labels[row]] -= 1
-            sizes[empty] += 1
-            centroids[empty], labels[row], distances[row] = X[row], empty, 0
-        if total >= before or total == 0:  # only copies of centroids are left to deal out
-            return labels, distances, distinct
+        labels, _, _ = assign_all(X, means_of(X, labels, k))
+        passes += 1
+    return means_of(X, labels, k), passes

@@ -90,6 +90,14 @@ def add_to_sums(X: Any, labels: Any, origin: Any, first: int, last: int, sums: A
 
 
 @compiled
+def add_whole_numbers(X: Any, labels: Any, origin: Any, factor: float, first: int, last: int, sums: Any) -> None:
+    """Add to sums as `add_to_sums` does, each difference times a factor, and rounded to a whole number."""
+    for i in range(len(X)):
+        for t in range(first, last):
+            sums[labels[i], t] += np.rint((X[i, t] - origin[t]) * factor)
+
+
+@compiled
 def propose(
     Z: Any, labels: Any, C: Any, leave: Any, join: Any, neighbours: Any, few: int, start: int, stop: int, to: Any
 ) -> None:

@@ -5,7 +5,7 @@ Gradients for Human Detection", CVPR 2005. Here each edge counts in the two near
 cells, so that a small shift or turn of an image changes its features little; then come the principal components.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,8 +15,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.estimators import over_pools
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.parameters import WholeNumber
+from fewlabels.pool import Pool, as_pool
 from fewlabels.threads import for_each_chunk
 
 ORIENTATIONS = 8
@@ -28,7 +30,11 @@ FLOOR = 0.01
 SAMPLE = 12_000
 """Images at most that the principal components are computed from."""
 CHUNK = 512
-"""Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread."""
+"""Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread.
+
+Always a power of two, so that a chunk of a pool is a whole number of them: what a matrix product makes of a row may
+differ, in its last bit, with how many rows there are.
+"""
 
 
 class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -65,12 +71,13 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         self.n_components = n_components
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | Pool, y: object = None) -> Self:
         """Find the principal components.
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, pixels)
+        X : array-like or Pool of uint8, shape (n, pixels)
+            Of a pool only the images fitted to are read.
         y : ignored
 
         Returns
@@ -85,22 +92,33 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         ValueError
             If X is not of that shape, or a pixel not between 0 and 255.
         """
-        images = self._checked(X, reset=True)
+        if isinstance(X, Pool):
+            images = X
+            self._checked(X.take(np.arange(min(1, len(X)))), reset=True)
+        else:
+            images = as_pool(self._checked(X, reset=True))
         sample = evenly_spaced(len(images), SAMPLE)
-        self.pca_ = ScaledPCA(self.n_components).fit(_describe(images, sample, self._histograms))
+        histograms = np.empty((len(sample), self._histograms(images.take(sample[:1])).shape[1]), np.float32)
+
+        def fill(places: slice) -> None:
+            histograms[places] = self._histograms(images.take(sample[places]))
+
+        for_each_chunk(fill, len(sample), _chunk_of(images.shape[1]))
+        self.pca_ = ScaledPCA(self.n_components).fit(histograms)
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 
-    def transform(self, X: ArrayLike) -> Floats:
+    @over_pools("features")
+    def transform(self, X: ArrayLike | Pool) -> Floats | Pool:
         """Compute the features of images.
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, pixels)
+        X : array-like or Pool of uint8, shape (n, pixels)
 
         Returns
         -------
-        ndarray of float32, shape (n, n_components)
+        ndarray or Pool of float32, shape (n, n_components)
 
         Raises
         ------
@@ -109,10 +127,15 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         """
         check_is_fitted(self)
         images = self._checked(X, reset=False)
-        every = np.arange(len(images))
-        return _describe(images, every, lambda chunk: self.pca_.transform(self._histograms(chunk)))
+        out = np.empty((len(images), self._n_features_out), np.float32)
 
-    def _checked(self, X: ArrayLike, reset: bool) -> NDArray[Any]:
+        def fill(rows: slice) -> None:
+            out[rows] = self.pca_.transform(self._histograms(images[rows]))
+
+        for_each_chunk(fill, len(images), _chunk_of(images.shape[1]))
+        return out
+
+    def _checked(self, X: ArrayLike | Pool, reset: bool) -> NDArray[Any]:
         shape = tuple(self.image_shape)
         if shape[2:] not in ((), (3,)) or not all(WholeNumber(2).is_satisfied_by(side) for side in (*shape, 0, 0)[:2]):
             raise InvalidParameterError(
@@ -193,15 +216,7 @@ def _pooling(size: int) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
-def _describe(
-    images: NDArray[np.uint8], rows: NDArray[np.int64], describe: Callable[[NDArray[np.uint8]], Floats]
-) -> Floats:
-    """Apply a function to chunks of some images and put its results together."""
-    first = describe(images[rows[:1]])
-    out = np.empty((len(rows), first.shape[1]), np.float32)
-
-    def fill(places: slice) -> None:
-        out[places] = describe(images[rows[places]])
-
-    for_each_chunk(fill, len(rows), max(1, min(CHUNK, CHUNK * 28 * 28 // images.shape[1])))
-    return out
+def _chunk_of(n_pixels: int) -> int:
+    """Choose how many images are described at a time: the more, the smaller they are."""
+    most = max(1, min(CHUNK, CHUNK * 28 * 28 // n_pixels))
+    return int(2 ** (most.bit_length() - 1))

@@ -8,7 +8,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fewlabels.arrays import CHUNK, DTYPES, Floats, center_of, principal_axes, relative_to, spread_about, unit_of
+from fewlabels.estimators import over_pools
 from fewlabels.parameters import WholeNumber
+from fewlabels.pool import Pool
 from fewlabels.threads import for_each_chunk
 
 
@@ -74,16 +76,17 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self._n_features_out = self.components_.shape[1]
         return self
 
-    def transform(self, X: ArrayLike) -> Floats:
+    @over_pools("components")
+    def transform(self, X: ArrayLike | Pool) -> Floats | Pool:
         """Project points on the scaled components.
 
         Parameters
         ----------
-        X : array-like, shape (n, d)
+        X : array-like or Pool, shape (n, d)
 
         Returns
         -------
-        ndarray of float32, shape (n, n_components)
+        ndarray or Pool of float32, shape (n, n_components)
 
         Raises
         ------

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
@@ -18,6 +17,7 @@ from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
 from fewlabels.networks.student import train_student
+from fewlabels.spreading.graph import Graph
 from fewlabels.spreading.soft_labels import soft_labels
 
 FOLDS = 2
@@ -32,7 +32,7 @@ def cross_validated(
     images: NDArray[np.uint8],
     bought: LabelSet,
     features: Floats,
-    graph: sparse.csr_array,
+    graph: Graph,
     classifier: Any,
     *,
     neighbour_weight: float,
@@ -48,7 +48,7 @@ def cross_validated(
         Bought labels only, two at least.
     features : ndarray of float32, shape (n, d)
         What the teacher sees, and makes soft labels from.
-    graph : csr_array of float32, shape (n, n)
+    graph : csr_array of float32, shape (n, n), or ChunkedGraph
         As `fewlabels.spreading.soft_labels.soft_labels` takes it.
     classifier : KernelRidgeClassifier
         The teacher, with `classes` given; clones of it are trained on features, and on students' last features.
@@ -72,8 +72,9 @@ def cross_validated(
     Examples
     --------
     >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-    >>> from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+    >>> from fewlabels.features.neighbours import nearest_neighbours
     >>> from fewlabels.networks.student import StudentSettings
+    >>> from fewlabels.spreading.graph import neighbour_graph
     >>> images = np.repeat(np.array([[0], [255]], np.uint8), 20, axis=0).repeat(64, axis=1)
     >>> features = (images[:, :1] / 255).astype(np.float32)
     >>> bought = LabelSet.from_bought([0, 1, 2, 20, 21, 22], [0, 0, 0, 1, 1, 1])

@@ -20,8 +20,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm import tqdm
 
 from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.estimators import over_pools
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.parameters import WholeNumber
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import Local, current
 
 DEFAULT = "efficientnet-lite0"
 SIDE = 224
@@ -125,12 +128,12 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.n_components = n_components
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: ArrayLike, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | Pool, y: object = None) -> Self:
         """Find the principal components of what the network sees.
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, pixels)
+        X : array-like or Pool of uint8, shape (n, pixels)
         y : ignored
 
         Returns
@@ -143,21 +146,21 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If a parameter is out of its range, X is not of that shape, or the network cannot be used: as `check`.
         """
         images = self._checked(X, reset=True)
-        return self.fit_numbers(self._seen(images[evenly_spaced(len(images), SAMPLE)]))
+        return self.fit_numbers(self._seen(as_pool(images).take(evenly_spaced(len(images), SAMPLE))))
 
-    def fit_numbers(self, numbers: Floats) -> Self:
+    def fit_numbers(self, numbers: Rows) -> Self:
         """Find the principal components of what the network has seen before.
 
         Parameters
         ----------
-        numbers : ndarray of float32, shape (n, d)
+        numbers : ndarray or Pool of float32, shape (n, d)
             As from `embedding_of`.
 
         Returns
         -------
         self
         """
-        sample = numbers[evenly_spaced(len(numbers), SAMPLE)]
+        sample = as_pool(numbers).take(evenly_spaced(len(numbers), SAMPLE))
         self.square_root_ = bool(np.all(sample >= 0))
         self.sha256_ = _sha256(self.model) if _is_file(self.model) else ""
         self.n_features_in_ = int(np.prod(self.image_shape))
@@ -165,16 +168,16 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 
-    def transform(self, X: ArrayLike) -> Floats:
+    def transform(self, X: ArrayLike | Pool) -> Rows:
         """Compute the features of images.
 
         Parameters
         ----------
-        X : array-like of uint8, shape (n, pixels)
+        X : array-like or Pool of uint8, shape (n, pixels)
 
         Returns
         -------
-        ndarray of float32, shape (n, n_components)
+        ndarray or Pool of float32, shape (n, n_components)
 
         Raises
         ------
@@ -185,36 +188,41 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         images = self._checked(X, reset=False)
         if self.sha256_ and _sha256(self.model) != self.sha256_:
             raise ValueError(f"{self.model}: another network than the one that this classifier was trained with")
-        return self.transform_numbers(self._seen(images))
+        features: Rows = self.transform_numbers(self._seen(images))
+        return features
 
-    def transform_numbers(self, numbers: Floats) -> Floats:
+    @over_pools("features")
+    def transform_numbers(self, numbers: Rows) -> Rows:
         """Compute the features of images from what the network has seen before.
 
         Parameters
         ----------
-        numbers : ndarray of float32, shape (n, d)
+        numbers : ndarray or Pool of float32, shape (n, d)
             As from `embedding_of`.
 
         Returns
         -------
-        ndarray of float32, shape (n, n_components)
+        ndarray or Pool of float32, shape (n, n_components)
         """
         check_is_fitted(self)
-        reduced: Floats = self.pca_.transform(self._rooted(numbers))
+        reduced: Rows = self.pca_.transform(self._rooted(numbers))
         return reduced
 
-    def _rooted(self, numbers: Floats) -> Floats:
+    def _rooted(self, numbers: Any) -> Any:
         return np.sqrt(np.maximum(numbers, 0)) if self.square_root_ else numbers
 
-    def _seen(self, images: NDArray[np.uint8]) -> Floats:
-        return embedding_of(images, self.image_shape, self.model, self.size, self.scale)
+    def _seen(self, images: Rows) -> Rows:
+        seen: Rows = embedding_of(images, self.image_shape, self.model, self.size, self.scale)
+        return seen
 
-    def _checked(self, X: ArrayLike, reset: bool) -> NDArray[np.uint8]:
+    def _checked(self, X: ArrayLike | Pool, reset: bool) -> Rows:
+        """Check images; of a pool the first one, for all have its shape."""
         _check_shape(self.image_shape)
-        images: NDArray[np.uint8] = validate_data(self, X, reset=reset, dtype=np.uint8)
+        first = X.take(np.arange(min(1, len(X)))) if isinstance(X, Pool) else X
+        images: NDArray[np.uint8] = validate_data(self, first, reset=reset, dtype=np.uint8)
         if images.shape[1] != np.prod(self.image_shape):
             raise ValueError(f"X: images of shape {images.shape} are not rows of {_text(self.image_shape)} pixels")
-        return images
+        return X if isinstance(X, Pool) else images
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -224,22 +232,26 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 
 def embedding_of(
-    images: NDArray[np.uint8],
+    images: Rows,
     image_shape: Sequence[int],
     model: str = DEFAULT,
     size: int | None = None,
     scale: str | None = None,
     *,
     rows: NDArray[np.int64] | None = None,
-) -> Floats:
+) -> Any:
     """Compute what a pretrained network sees in each image, some images at a time.
 
     Images of another size than the network takes are resized by Pillow, bicubic and without aliasing, which is the same
     on every machine. Grey images have three equal colours.
 
+    A pool is looked at in this process, also where others would work, a chunk after the other. All batches are of one
+    size, which the last bits of the numbers depend on; those of a network whose batch does not divide a chunk may
+    differ from what it sees in the same images as one array.
+
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, pixels)
+    images : ndarray or Pool of uint8, shape (n, pixels)
         May be mapped into memory: only a batch is read at once.
     image_shape, model, size, scale
         As of `PretrainedEmbedding`.
@@ -248,7 +260,7 @@ def embedding_of(
 
     Returns
     -------
-    ndarray of float32, shape (n, d), or (m, d)
+    ndarray or Pool of float32, shape (n, d), or ndarray, shape (m, d)
 
     Raises
     ------
@@ -260,12 +272,34 @@ def embedding_of(
     >>> embedding_of(np.zeros((2, 64), np.uint8), (8, 8)).shape
     (2, 1280)
     """
-    network = _network(model, size, scale)
+    how: dict[str, Any] = {"image_shape": tuple(image_shape), "model": model, "size": size, "scale": scale}
+    if rows is None and isinstance(images, Pool):
+        version = _sha256(model) if _is_file(model) else ""
+        alone = Local(current().scratch)
+        return alone.map(_look, images, total=len(images), version=version, **how)
     asked = np.arange(len(images)) if rows is None else rows
+    return _look(slice(0, len(asked)), images, asked=asked, total=len(asked), **how)
+
+
+def _look(
+    rows: slice,
+    images: Rows,
+    *,
+    image_shape: Sequence[int],
+    model: str,
+    size: int | None,
+    scale: str | None,
+    total: int,
+    asked: NDArray[np.int64] | None = None,
+    version: str = "",  # so that what another file under the same name gave is not taken for this one's
+) -> Floats:
+    """Look at all images, or those that are asked for; `rows` says which of the total they are."""
+    network, shown_of = _network(model, size, scale), as_pool(images).take
+    every = np.arange(len(images)) if asked is None else asked
     found: list[NDArray[Any]] = []
-    with tqdm(total=len(asked), desc=f"{model} looks", unit="picture", disable=None) as bar:
-        for start in range(0, max(1, len(asked)), network.batch):
-            shown = images[asked[start : start + network.batch]]
+    with tqdm(total=total, initial=rows.start, desc=f"{model} looks", unit="picture", disable=None) as bar:
+        for start in range(0, max(1, len(every)), network.batch):
+            shown = shown_of(every[start : start + network.batch])
             batch = np.zeros((network.batch, network.size, network.size, 3), np.uint8)
             for place, image in enumerate(shown):
                 batch[place] = _resized(image.reshape(image_shape), network.size)

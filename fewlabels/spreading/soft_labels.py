@@ -4,17 +4,20 @@ A network can be trained on all images once each has soft labels. A classifier o
 spreading smooths them where that predicts bought labels held back with a smaller log loss.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from fewlabels.arrays import Floats
-from fewlabels.spreading.graph import spread_over_graph
+from fewlabels.label_set import LabelSet
+from fewlabels.pool import Rows, as_pool
+from fewlabels.run import current
+from fewlabels.spreading.graph import Graph, spread_over_graph
 
 FOLDS = 5
 """Parts of the bought labels: each is predicted from the others."""
@@ -23,15 +26,15 @@ LEAST_PROBABILITY = 1e-4
 
 
 def soft_labels(
-    features: Floats,
-    graph: sparse.csr_array,
+    features: Rows,
+    graph: Graph,
     rows: NDArray[np.int64],
     labels: NDArray[np.uint8],
     classifier: Any,
     *,
     neighbour_weight: float = 0.5,
     random_state: int,
-) -> tuple[Floats, float]:
+) -> tuple[Any, float]:
     """Compute soft labels of every image, with or without label spreading.
 
     Five-fold cross-validation on the bought labels decides whether to smooth, by the smaller log loss. With fewer than
@@ -39,9 +42,9 @@ def soft_labels(
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n, d)
-    graph : csr_array of float32, shape (n, n)
-        As from `fewlabels.features.neighbours.neighbour_graph`.
+    features : ndarray or Pool of float32, shape (n, d)
+    graph : csr_array of float32, shape (n, n), or ChunkedGraph
+        As from `fewlabels.spreading.graph.neighbour_graph`.
     rows : ndarray of int64, shape (m,)
         The images whose labels were bought.
     labels : ndarray of uint8, shape (m,)
@@ -54,7 +57,7 @@ def soft_labels(
 
     Returns
     -------
-    probabilities : ndarray of float32, shape (n, n_classes)
+    probabilities : ndarray or Pool of float32, shape (n, n_classes)
         Each row sums to 1; the bought labels are certain.
     neighbour_weight : float
         The weight that was taken: as given, or 0.
@@ -62,7 +65,8 @@ def soft_labels(
     Examples
     --------
     >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-    >>> from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+    >>> from fewlabels.features.neighbours import nearest_neighbours
+    >>> from fewlabels.spreading.graph import neighbour_graph
     >>> features = np.array([[0], [0.1], [0.2], [2], [2.1], [2.2]], np.float32)
     >>> graph = neighbour_graph(nearest_neighbours(features, 2))
     >>> rows, labels, ridge = np.array([0, 5]), np.array([0, 1]), KernelRidgeClassifier(classes=[0, 1])
@@ -70,24 +74,131 @@ def soft_labels(
     >>> probabilities.argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
-    classes = np.asarray(classifier.classes)
-    untrained = clone(classifier)
+    untrained, run = clone(classifier), current()
+    certain = (labels[:, None] == np.asarray(classifier.classes)).astype(np.float32)
 
-    def smoothed(kept: NDArray[Any], weights: Sequence[float]) -> list[Floats]:
+    def smoothed(kept: NDArray[Any], *weights: float) -> Iterator[Rows]:
         """Train on some of the bought labels and spread the probabilities, once for each weight."""
-        probabilities = untrained.fit(features[rows[kept]], labels[kept]).predict_proba(features)
-        probabilities[rows[kept]] = labels[kept, None] == classes
-        return [spread_over_graph(probabilities, graph, weight) for weight in weights]
+        model = untrained.fit(as_pool(features).take(rows[kept]), labels[kept])
+        known = {"known": rows[kept], "certain": certain[kept]}
+        probabilities = run.map(_probabilities, features, model=model, **known, label="probabilities")
+        for weight in weights:
+            yield spread_over_graph(probabilities, graph, weight)
+        as_pool(probabilities).remove()
 
     weights, best = (0.0, neighbour_weight), 0
     if len(rows) >= FOLDS:
         losses = np.zeros(len(weights))
         for kept, held_back in KFold(FOLDS, shuffle=True, random_state=random_state).split(rows):
-            right = labels[held_back, None] == classes
-            for place, probabilities in enumerate(smoothed(kept, weights)):
-                likelihoods = np.maximum(probabilities[rows[held_back]][right], LEAST_PROBABILITY)
+            right = certain[held_back] > 0
+            for place, probabilities in enumerate(smoothed(kept, *weights)):
+                held = as_pool(probabilities)
+                likelihoods = np.maximum(held.take(rows[held_back])[right], LEAST_PROBABILITY)
                 losses[place] -= np.log(likelihoods).sum()
+                held.remove()
         best = int(losses.argmin())
-    (soft,) = smoothed(np.arange(len(rows)), [weights[best]])
-    soft[rows] = labels[:, None] == classes
-    return soft, weights[best]
+    (soft,) = smoothed(np.arange(len(rows)), weights[best])
+    found = run.map(_with_known, soft, known=rows, certain=certain)
+    as_pool(soft).remove()
+    return found, weights[best]
+
+
+def _probabilities(rows: slice, features: Floats, *, model: Any, known: NDArray[np.int64], certain: Floats) -> Floats:
+    return _with_known(rows, model.predict_proba(features), known=known, certain=certain)
+
+
+def _with_known(rows: slice, probabilities: Floats, *, known: NDArray[np.int64], certain: Floats) -> Floats:
+    """Set what is known of rows."""
+    here = (known >= rows.start) & (known < rows.stop)
+    changed = np.array(probabilities)
+    changed[known[here] - rows.start] = certain[here]
+    return changed
+
+
+def confident_labels(
+    probabilities: Rows,
+    known: LabelSet,
+    trained_on: Rows | None = None,
+    *,
+    confidence: float,
+    most: int,
+    random_state: int,
+) -> LabelSet:
+    """Draw the images that a network is trained on: of those whose likeliest class is probable enough.
+
+    Each image has a random number of its own, by its row: those with the smallest are drawn.
+
+    Parameters
+    ----------
+    probabilities : ndarray or Pool of float32, shape (n, n_classes)
+    known : LabelSet
+        Bought labels, and those of copies of their images. They are always drawn, and certain.
+    trained_on : ndarray or Pool of bool, shape (n,), optional
+        Which of the other images may be drawn; all if not given.
+    confidence : float
+        The least probability of the likeliest class.
+    most : int
+        How many images are drawn at most, or as many as are known, if these are more.
+    random_state : int
+        Seeds the drawing, where there are more.
+
+    Returns
+    -------
+    LabelSet
+        With the probabilities of each row; labels are the likeliest classes.
+
+    Raises
+    ------
+    ValueError
+        If a known row is none of the images.
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5]], np.float32)
+    >>> known = LabelSet.from_bought([3], [1])
+    >>> confident_labels(probabilities, known, confidence=0.7, most=10, random_state=0).rows
+    array([0, 2, 3])
+    >>> len(confident_labels(probabilities, known, confidence=0.7, most=2, random_state=0))
+    2
+    """
+    if len(known) and known.rows[-1] >= len(probabilities):
+        raise ValueError(f"known: row {known.rows[-1]} of {len(probabilities)} images")
+    sources = [probabilities] if trained_on is None else [probabilities, trained_on]
+    room = max(0, most - len(known))
+    how: dict[str, Any] = {"known": known.rows, "confidence": confidence, "room": room, "seed": random_state}
+    smallest = functools.partial(_smallest, room=room)
+    drawn = current().map_reduce(_drawn, smallest, *sources, label="confident images", **how)
+    rows = np.sort(np.append(drawn["row"], known.rows))
+    taken = as_pool(probabilities).take(rows)
+    places = np.searchsorted(rows, known.rows)
+    taken[places] = known.labels[:, None] == np.arange(taken.shape[1])
+    bought = np.zeros(len(rows), bool)
+    bought[places] = known.bought
+    return LabelSet(rows, taken.argmax(axis=1).astype(np.uint8), bought, taken)
+
+
+def _drawn(
+    rows: slice,
+    probabilities: Floats,
+    trained_on: NDArray[np.bool_] | None = None,
+    *,
+    known: NDArray[np.int64],
+    confidence: float,
+    room: int,
+    seed: int,
+) -> NDArray[Any]:
+    """Give the random numbers and rows of the confident images of a chunk, the smallest numbers first."""
+    confident = probabilities.max(axis=1) >= confidence
+    if trained_on is not None:
+        confident &= trained_on
+    confident[known[(known >= rows.start) & (known < rows.stop)] - rows.start] = False
+    places = np.flatnonzero(confident)
+    drawn = np.empty(len(places), [("number", np.uint64), ("row", np.int64)])
+    drawn["number"] = np.random.PCG64(seed).advance(rows.start).random_raw(len(probabilities))[places]
+    drawn["row"] = rows.start + places
+    return _smallest(drawn[:0], drawn, room=room)
+
+
+def _smallest(earlier: NDArray[Any], later: NDArray[Any], *, room: int) -> NDArray[Any]:
+    both = np.concatenate([earlier, later])
+    return both[np.argsort(both["number"], kind="stable")[:room]]

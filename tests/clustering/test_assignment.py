@@ -1,8 +1,22 @@
 """Distances to centroids, and the nearest of them."""
 
-import numpy as np
+from pathlib import Path
+from typing import Any
 
-from fewlabels.clustering.assignment import assign_to_nearest, distances_to_centroids, distinct_nearest
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from fewlabels.clustering.assignment import (
+    _nearest_rows,
+    assign_to_nearest,
+    distances_to_centroids,
+    distinct_nearest,
+)
+from fewlabels.clustering.nonempty import assign_all
+from fewlabels.pool import Pool, write
+from fewlabels.run import Local
 
 
 def test_an_image_nearest_to_two_centroids_counts_once() -> None:
@@ -19,3 +33,68 @@ def test_small_distances_among_large_ones_keep_their_digits() -> None:
     np.testing.assert_allclose(distances, wanted, rtol=1e-4)
     np.testing.assert_allclose(distances.min(axis=1), assign_to_nearest(points, centroids)[1], rtol=1e-4)
     assert not distances_to_centroids(points, points).diagonal().any()
+
+
+def pool_of(X: NDArray[Any], folder: Path, chunk: int = 1024) -> Pool:
+    for number in range(-(-len(X) // chunk)):
+        write(folder, number, X[number * chunk : (number + 1) * chunk])
+    return Pool(folder)
+
+
+@pytest.mark.parametrize("apart", [1, 0], ids=["many centroids", "centroids that coincide"])
+def test_pools_get_the_bits_of_arrays(apart: float, tmp_path: Path) -> None:
+    """Where centroids coincide, all points give the unit; and their number decides whether axes are worth their cost.
+
+    The first chunk lies on the centroids, and others far from them.
+    """
+    random = np.random.default_rng(0)
+    centroids = np.ones((300, 320)) + apart * random.normal(size=(300, 320))
+    X = np.ones((3000, 320), np.float32)
+    X[1024:] += 1e3 * random.normal(size=(1976, 320)).astype(np.float32)
+    with Local(tmp_path / "scratch"):
+        pool = pool_of(X, tmp_path / "points")
+        found = [distances_to_centroids(pool, centroids), *assign_to_nearest(pool, centroids)]
+    for one, wanted in zip(
+        found, [distances_to_centroids(X, centroids), *assign_to_nearest(X, centroids)], strict=True
+    ):
+        assert isinstance(one, Pool)
+        np.testing.assert_array_equal(one.array(), wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_nearest_images_of_all_chunks_are_compared(dtype: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    X = random.integers(0, 9, (6000, 3)).astype(dtype)  # many are equally near
+    centroids = random.uniform(0, 9, (200, 3))
+    wanted = cdist(X, centroids).argmin(axis=0)
+    nearest, squares = _nearest_rows(slice(0, 6000), X, centroids=centroids)
+    np.testing.assert_array_equal(nearest, wanted)
+    np.testing.assert_allclose(squares, cdist(X, centroids, "sqeuclidean").min(axis=0), rtol=1e-6)
+    with Local(tmp_path / "scratch"):
+        assert distinct_nearest(pool_of(X, tmp_path / "points"), centroids) == len(np.unique(wanted))
+
+
+@pytest.mark.parametrize("empty", [[3], [0, 5, 6, 7]])
+def test_centroids_without_points_take_the_farthest(empty: list[int], tmp_path: Path) -> None:
+    """By hand: of the points in the order of their distances, those that leave another in their cluster."""
+    random = np.random.default_rng(0)
+    X, centroids = random.normal(size=(3000, 2)), random.normal(size=(8, 2))
+    centroids[empty] = 1e3
+    labels, distances = assign_to_nearest(X, centroids)
+    farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+    moved = centroids.copy()
+    moved[empty] = X[farthest]
+    for points in (X, pool_of(X, tmp_path / "points")):
+        given = centroids.copy()
+        labels, distances, distinct = assign_all(points, given)
+        np.testing.assert_array_equal(given, moved)
+        np.testing.assert_array_equal(labels[:] if points is X else labels.array(), assign_to_nearest(X, moved)[0])
+        assert distinct == 8
+
+
+def test_a_cluster_keeps_its_last_point() -> None:
+    """The two farthest are alone in theirs."""
+    X = np.array([[0], [1], [1], [10], [30]], np.float32)
+    labels, _, distinct = assign_all(X, np.array([[0.5], [12], [33], [90], [99]], np.float32))
+    assert sorted(labels.tolist()) == [0, 1, 2, 3, 4]
+    assert distinct == 4

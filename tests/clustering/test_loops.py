@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 
 from fewlabels.clustering import loops
-from fewlabels.clustering.kmeans import _Clusters
+from fewlabels.clustering.partition import Partition, factors_of, neighbours_of
 from fewlabels.threads import map_chunks
 
 shapes = st.tuples(
@@ -34,7 +34,7 @@ def inertia(Z, labels, k):
 @given(shapes)
 def test_means_and_sizes(shape):
     Z, labels, _ = problem(*shape)
-    clusters = _Clusters(Z, labels, shape[2])
+    clusters = Partition(Z, labels, shape[2])
     loops.set_means(Z, labels, clusters.C, clusters.sizes)
     for j in range(shape[2]):
         assert clusters.sizes[j] == np.sum(labels == j)
@@ -46,7 +46,7 @@ def test_means_and_sizes(shape):
 def test_moves_never_raise_the_inertia_nor_empty_a_cluster(shape):
     Z, labels, _ = problem(*shape)
     k = shape[2]
-    clusters = _Clusters(Z, labels.copy(), k)
+    clusters = Partition(Z, labels.copy(), k)
     before = inertia(Z, labels, k)
     clusters.improve_by_moves(candidates=4)
     assert inertia(Z, clusters.labels, k) <= before * (1 + 1e-5) + 1e-5
@@ -58,7 +58,7 @@ def test_moves_never_raise_the_inertia_nor_empty_a_cluster(shape):
 def test_swaps_never_raise_the_inertia_nor_empty_a_cluster(shape):
     Z, labels, _ = problem(*shape)
     k = shape[2]
-    clusters = _Clusters(Z, labels.copy(), k)
+    clusters = Partition(Z, labels.copy(), k)
     clusters.improve_by_moves(candidates=4)
     before = inertia(Z, clusters.labels, k)
     clusters.improve_by_swaps(candidates=4)
@@ -71,11 +71,11 @@ def test_swaps_never_raise_the_inertia_nor_empty_a_cluster(shape):
 def test_a_proposal_is_the_move_that_lowers_the_inertia_most(shape):
     n, _, k, *_ = shape
     Z, labels, _ = problem(*shape)
-    clusters = _Clusters(Z, labels, k)
+    clusters = Partition(Z, labels, k)
     loops.set_means(Z, labels, clusters.C, clusters.sizes)
     to = np.empty(n, np.int32)
-    near = clusters.neighbours(k)
-    loops.propose(Z, labels, clusters.C, *clusters.factors(), near, min(2, Z.shape[1]), 0, n, to)
+    near = neighbours_of(clusters.C, k)
+    loops.propose(Z, labels, clusters.C, *factors_of(clusters.sizes), near, min(2, Z.shape[1]), 0, n, to)
     now = inertia(Z, labels, k)
     for i in range(n):
         if clusters.sizes[labels[i]] == 1:
@@ -90,9 +90,9 @@ def test_a_proposal_is_the_move_that_lowers_the_inertia_most(shape):
 def test_costs_of_removals_and_gains_of_splits(shape):
     n, _, k, *_ = shape
     Z, labels, _ = problem(*shape)
-    clusters = _Clusters(Z, labels, k)
+    clusters = Partition(Z, labels, k)
     loops.set_means(Z, labels, clusters.C, clusters.sizes)
-    near, (_, join) = clusters.neighbours(10), clusters.factors()
+    near, (_, join) = neighbours_of(clusters.C, 10), factors_of(clusters.sizes)
     order = np.argsort(labels, kind="stable")
     starts = np.concatenate([[0], np.cumsum(clusters.sizes)])
     cost, gain = np.empty(k), np.empty(k)
@@ -116,9 +116,9 @@ def test_costs_of_removals_and_gains_of_splits(shape):
 def test_neighbours_are_the_nearest_centroids_in_order(shape):
     Z, labels, _ = problem(*shape)
     k = shape[2]
-    clusters = _Clusters(Z, labels, k)
+    clusters = Partition(Z, labels, k)
     loops.set_means(Z, labels, clusters.C, clusters.sizes)
-    near = clusters.neighbours(3)
+    near = neighbours_of(clusters.C, 3)
     between = pairwise_distances(clusters.C)
     np.fill_diagonal(between, np.inf)
     for j in range(k):

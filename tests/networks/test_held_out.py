@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from synthetic import bars
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
+from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.label_set import LabelSet
 from fewlabels.networks import held_out
 from fewlabels.networks.held_out import MEMBERS, cross_validated, voters
+from fewlabels.spreading.graph import neighbour_graph
 
 
 def answers(right: list[int]) -> NDArray[np.float32]:

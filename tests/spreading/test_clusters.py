@@ -1,12 +1,16 @@
 """Labels spread over clusters, against plain loops and cases small enough to count by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from shards import shards
 
 from fewlabels.choosing.representatives import nearest_members
 from fewlabels.label_set import LabelSet
-from fewlabels.spreading.clusters import propagate, within_percentile
+from fewlabels.run import Local
+from fewlabels.spreading.clusters import _limits, propagate, within_percentile
 
 
 def label_set(rows: list[int], labels: list[int], bought: list[bool] | None = None) -> LabelSet:
@@ -34,6 +38,57 @@ def test_nearness_against_a_loop(percentile: float, seed: int) -> None:
     for row in range(150):
         limit = np.percentile(distances[assignments == assignments[row]], percentile)
         assert near[row] == (distances[row] <= limit)
+
+
+@pytest.mark.parametrize("percentile", [0, 1 / 3, 30, 37.5, 50, 62.1, 99.99, 100])
+@pytest.mark.parametrize(("clusters", "scale"), [(1, 1.0), (40, 1e-20), (40, 1e3), (1500, 1.0)])
+def test_percentiles_are_those_of_numpy_to_the_last_bit(percentile: float, clusters: int, scale: float) -> None:
+    """Images at the very distance that numpy computes for their cluster are within it, by a bit more they are not."""
+    random = np.random.default_rng(clusters)
+    assignments = np.append(np.arange(clusters), random.integers(0, clusters, 3000 - clusters)).astype(np.int32)
+    distances = (scale * random.exponential(size=3000)).astype(np.float32)
+    distances[::7] = distances[random.integers(0, 3000, len(distances[::7]))].round(1) + np.float32(0)
+    limits = np.array([np.percentile(distances[assignments == own], percentile) for own in range(clusters)])
+    np.testing.assert_array_equal(_limits(assignments, distances, percentile), limits, strict=True)
+    near = within_percentile(assignments, distances, percentile)
+    np.testing.assert_array_equal(near, distances <= limits[assignments])
+
+
+@pytest.mark.parametrize("chunk", [7, 64, 1000])
+def test_a_pool_has_what_the_array_has(chunk: int, tmp_path: Path) -> None:
+    assignments, distances = clustering(400, 20, seed=4)
+    distances[distances == 0] *= -1  # -0.0 is 0
+    nearest = nearest_members(assignments, distances, 20)
+    order, labels = np.argsort(nearest), np.arange(20)
+    bought = label_set(nearest[order][:15].tolist(), labels[:15].tolist())
+    clusters = [shards(tmp_path / name, one, chunk) for name, one in (("a", assignments), ("d", distances))]
+    with Local(tmp_path / "scratch"):
+        for percentile in (0, 37.5, 100):
+            near, wanted = (
+                within_percentile(*clusters, percentile),
+                within_percentile(assignments, distances, percentile),
+            )
+            assert near.path is not None
+            np.testing.assert_array_equal(near.array(), wanted, strict=True)
+            for kept, kept_here in ((near, wanted), (wanted, wanted), (None, None)):
+                spread, spread_here = propagate(bought, clusters[0], kept), propagate(bought, assignments, kept_here)
+                for name, values in spread.arrays().items():
+                    np.testing.assert_array_equal(values, spread_here.arrays()[name], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("distances", "percentile", "message"),
+    [
+        (np.array([1, 2, -1], np.float32), 50, "distances: row 2 is not 0 or more"),
+        (np.array([1, np.nan, 2], np.float32), 50, "distances: row 1 is not 0 or more"),
+        (np.array([1.0, 2.0, 3.0]), 50, "distances: float64 in place of float32"),
+        (np.ones(3, np.float32), 101, "percentile: 101 is not between 0 and 100"),
+        (np.ones(3, np.float32), -1, "percentile: -1 is not between 0 and 100"),
+    ],
+)
+def test_what_has_no_percentile_is_refused(distances: NDArray[np.float32], percentile: float, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        within_percentile(np.zeros(3, np.int32), distances, percentile)
 
 
 def test_nearness_goes_by_the_own_cluster() -> None:

@@ -1,7 +1,10 @@
 """Labels of copies: inferred from the one that was paid for, and no other image changes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from shards import shards
 
 from fewlabels.arrays import first_occurrences
 from fewlabels.label_set import LabelSet
@@ -35,3 +38,11 @@ def test_probabilities_are_not_dropped_in_silence() -> None:
     soft = LabelSet(np.array([1]), np.array([0], np.uint8), np.array([True]), np.array([[0.9, 0.1]], np.float32))
     with pytest.raises(ValueError, match="has probabilities"):
         label_copies(soft, first_occurrences(IMAGES))
+
+
+def test_first_occurrences_may_be_a_pool(tmp_path: Path) -> None:
+    labelled = LabelSet.from_bought([3, 4, 5], [0, 2, 1])
+    for first in (first_occurrences(IMAGES), first_occurrences(np.repeat(IMAGES, 9, axis=0))):
+        wanted = label_copies(labelled, first)
+        for name, values in label_copies(labelled, shards(tmp_path / str(len(first)), first, 4)).arrays().items():
+            np.testing.assert_array_equal(values, wanted.arrays()[name], strict=True)

@@ -1,12 +1,34 @@
 """Label spreading against a dense solution of its equation."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from synthetic import pool_of
 
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
-from fewlabels.spreading.graph import spread_over_graph
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.pool import as_pool
+from fewlabels.run import Local
+from fewlabels.spreading.graph import ChunkedGraph, neighbour_graph, spread_over_graph
+
+
+def test_the_graph_is_symmetric_and_normalised() -> None:
+    joined = neighbour_graph(np.array([[1], [0], [1], [4], [3]], np.int32)).toarray()
+    half = 1 / np.sqrt(2)
+    wanted = np.zeros((5, 5))
+    wanted[0, 1] = wanted[1, 0] = wanted[1, 2] = wanted[2, 1] = half
+    wanted[3, 4] = wanted[4, 3] = 1
+    np.testing.assert_allclose(joined, wanted, rtol=1e-6)
+
+
+def test_a_graph_of_float32_is_what_joins_float32() -> None:
+    assert neighbour_graph(np.array([[1], [0]], np.int32)).dtype == np.float32
+
+
+def test_one_image_is_joined_with_none() -> None:
+    assert neighbour_graph(nearest_neighbours(np.ones((1, 3), np.float32))).toarray().tolist() == [[0]]
 
 
 @pytest.mark.parametrize("weight", [0.5, 0.9])
@@ -67,3 +89,71 @@ def test_weights_near_the_ends_leave_no_gap(weight: float) -> None:
     joined = neighbour_graph(np.array([[1], [0]], np.int32))
     spread = spread_over_graph(np.eye(2, dtype=np.float32), joined, weight)
     np.testing.assert_allclose(spread.sum(axis=1), 1, rtol=1e-5)
+
+
+# ---- pools
+
+
+def neighbours_with_a_hub(count: int, k: int = 3) -> NDArray[np.int32]:
+    """Neighbours by lot, but the first is everybody's, and the last has none that names it."""
+    random = np.random.default_rng(0)
+    others = np.arange(1, count - 1)
+    neighbours = np.array([random.choice(others[others != row], k, replace=False) for row in range(count)], np.int32)
+    neighbours[1:, 0] = 0
+    return neighbours
+
+
+@pytest.mark.parametrize("chunk", [16, 33, 100])
+@pytest.mark.parametrize("scratch", [True, False])
+def test_spreading_over_a_pool_is_that_over_the_array(chunk: int, scratch: bool, tmp_path: Path) -> None:
+    neighbours = neighbours_with_a_hub(100)
+    start = np.random.default_rng(1).dirichlet([0.3, 1, 1], 100).astype(np.float32)
+    wanted = neighbour_graph(neighbours)
+    with Local(tmp_path / "scratch" if scratch else None):
+        joined = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", chunk))
+        assert isinstance(joined, ChunkedGraph)
+        assert joined.shape == wanted.shape
+        probabilities = pool_of(start, tmp_path / "start", chunk)
+        for weight in (0, 0.5, 0.9):
+            found = spread_over_graph(probabilities, joined, weight)
+            np.testing.assert_array_equal(found.array(), spread_over_graph(start, wanted, weight))
+            found.remove()
+            in_memory = spread_over_graph(start, joined, weight)
+            np.testing.assert_array_equal(as_pool(in_memory).array(), spread_over_graph(start, wanted, weight))
+        by_matrix = spread_over_graph(probabilities, wanted, 0.5)
+        np.testing.assert_array_equal(by_matrix.array(), spread_over_graph(start, wanted, 0.5))
+    if scratch:
+        assert list((tmp_path / "scratch").iterdir()) == [joined.parts.path], "steps that are done are removed"
+
+
+def test_the_parts_of_a_graph_have_the_entries_of_the_matrix(tmp_path: Path) -> None:
+    neighbours = neighbours_with_a_hub(50)
+    wanted = neighbour_graph(neighbours)
+    parts = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", 20)).parts
+    for number in range(3):
+        part, own = parts.take([number])[0], wanted[20 * number : 20 * (number + 1)]
+        assert part["starts"][: own.shape[0] + 1].tolist() == own.indptr.tolist()
+        np.testing.assert_array_equal(part["neighbours"][part["columns"][: own.nnz]], own.indices)
+        np.testing.assert_array_equal(part["weights"][: own.nnz], own.data)
+
+
+def test_a_pool_without_neighbours_keeps_its_probabilities(tmp_path: Path) -> None:
+    start = np.random.default_rng(1).dirichlet([1, 1], 5).astype(np.float32)
+    joined = neighbour_graph(pool_of(np.empty((5, 0), np.int32), tmp_path / "none", 2))
+    found = spread_over_graph(pool_of(start, tmp_path / "start", 2), joined, 0.5)
+    np.testing.assert_allclose(found.array(), start, rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_a_neighbour_that_is_no_image_is_refused(wrong: int, tmp_path: Path) -> None:
+    neighbours = np.array([[1], [0], [1], [wrong], [3]], np.int32)
+    with pytest.raises(ValueError, match="neighbours: one of row 3 is none of 5 images"):
+        neighbour_graph(pool_of(neighbours, tmp_path / "wrong", 2))
+
+
+def test_the_first_wrong_row_of_a_pool_is_named(tmp_path: Path) -> None:
+    start = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
+    start[3:] = np.nan
+    joined = neighbour_graph(pool_of(np.array([[1], [0], [1], [2], [3]], np.int32), tmp_path / "neighbours", 2))
+    with pytest.raises(ValueError, match="probabilities: row 3 is not 0 or more"):
+        spread_over_graph(pool_of(start, tmp_path / "start", 2), joined, 0.5)

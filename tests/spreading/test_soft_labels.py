@@ -1,12 +1,19 @@
 """Soft labels: when they are smoothed, and what must hold of them wherever they come from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from synthetic import pool_of
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
-from fewlabels.features.neighbours import nearest_neighbours, neighbour_graph
-from fewlabels.spreading.soft_labels import soft_labels
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.label_set import LabelSet
+from fewlabels.pool import Pool
+from fewlabels.run import Local
+from fewlabels.spreading.graph import neighbour_graph
+from fewlabels.spreading.soft_labels import confident_labels, soft_labels
 
 
 def two_moons(count: int = 300) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -105,3 +112,72 @@ def test_five_labels_are_enough_to_decide() -> None:
     _, truth = two_moons()
     rows = np.random.default_rng(1).choice(300, 5, replace=False)
     assert soft(rows, truth[rows], gamma=1.0)[1] == 0.5
+
+
+def test_soft_labels_of_a_pool_are_those_of_the_array(tmp_path: Path) -> None:
+    features, truth = two_moons(2500)
+    neighbours = nearest_neighbours(features)
+    rows = np.random.default_rng(1).choice(2500, 40, replace=False)
+    classifier = KernelRidgeClassifier(gamma=0.05, classes=range(2))
+    wanted, weight = soft_labels(features, neighbour_graph(neighbours), rows, truth[rows], classifier, random_state=0)
+    with Local(tmp_path / "scratch"):
+        joined = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", 1024))
+        pool = pool_of(features, tmp_path / "features", 1024)
+        found, taken = soft_labels(pool, joined, rows, truth[rows], classifier, random_state=0)
+    assert weight == taken == 0.5
+    np.testing.assert_array_equal(found.array(), wanted)
+    assert {*(tmp_path / "scratch").iterdir()} == {joined.parts.path, found.path}
+
+
+# ---- which of them a network is trained on
+
+
+def probabilities_of(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).dirichlet([0.4, 0.4, 0.4], count).astype(np.float32)
+
+
+def test_all_confident_images_are_drawn_where_there_are_few() -> None:
+    """Known ones are certain and always there, whatever is said of them; labels of copies are not bought."""
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.5, 0.5], [0, 1], [0.2, 0.8]], np.float32)
+    known = LabelSet(np.array([1, 3]), np.array([1, 0], np.uint8), np.array([True, False]))
+    trained_on = np.array([True, False, True, False, False, True])
+    drawn = confident_labels(probabilities, known, trained_on, confidence=0.7, most=9, random_state=0)
+    assert drawn.rows.tolist() == [0, 1, 2, 3, 5]
+    assert drawn.labels.tolist() == [0, 1, 1, 0, 1]
+    assert drawn.bought.tolist() == [False, True, False, False, False]
+    np.testing.assert_array_equal(drawn.probabilities[[1, 3]], [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(drawn.probabilities[[0, 2, 4]], probabilities[[0, 2, 5]])
+    assert probabilities[1].tolist() == np.float32([0.6, 0.4]).tolist()
+
+
+@pytest.mark.parametrize("most", [0, 3, 4, 50, 10_000])
+def test_the_same_images_are_drawn_from_a_pool(most: int, tmp_path: Path) -> None:
+    probabilities = probabilities_of(300)
+    known = LabelSet.from_bought([7, 150, 299], [2, 1, 0])
+    trained_on = np.arange(300) % 5 > 0
+    how = {"confidence": 0.6, "most": most, "random_state": 3}
+    drawn = confident_labels(probabilities, known, trained_on, **how)
+    confident = np.flatnonzero((probabilities.max(axis=1) >= 0.6) & trained_on)
+    possible = np.union1d(confident, known.rows)
+    assert len(drawn) == min(max(most, 3), len(possible))
+    assert set(known.rows) <= set(drawn.rows) <= set(possible)
+    for chunk in (300, 64, 7):
+        pools = (pool_of(rows, tmp_path / f"{chunk}-{rows.dtype}", chunk) for rows in (probabilities, trained_on))
+        for sources in (tuple(pools), (Pool(probabilities, chunk), trained_on)):
+            same = confident_labels(sources[0], known, sources[1], **how)
+            for name, values in drawn.arrays().items():
+                np.testing.assert_array_equal(same.arrays()[name], values)
+
+
+def test_each_image_is_as_likely_to_be_drawn() -> None:
+    none, probabilities = LabelSet.from_bought([], []), probabilities_of(40)
+    counts = np.zeros(40)
+    for seed in range(1000):
+        counts[confident_labels(probabilities, none, confidence=0, most=10, random_state=seed).rows] += 1
+    assert counts.sum() == 10_000
+    assert np.abs(counts - 250).max() < 4.5 * np.sqrt(1000 * 0.25 * 0.75)
+
+
+def test_a_known_row_beyond_the_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="known: row 9 of 5 images"):
+        confident_labels(probabilities_of(5), LabelSet.from_bought([9], [0]), confidence=0.5, most=9, random_state=0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT
+from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
 from stages import auto_label, files, label_sets, predictions
@@ -42,13 +43,14 @@ def pile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     label_sets.save("active", LabelSet(np.array([0, 1, 2]), np.array([2, 1, 1], np.uint8), bought))
     label_sets.save("audit", LabelSet.from_bought([], []))
     left_out = np.array([[1, 0, 0], [0.1, 0.8, 0.1]], np.float32)
-    predictions.save("ridge", "active", predicted() | {
-        "left_out_rows": np.array([0, 1]), "left_out_labels": np.array([2, 1], np.uint8), "left_out": left_out
-    })  # fmt: skip
+    left_out_labels = {"left_out_rows": np.array([0, 1]), "left_out_labels": np.array([2, 1], np.uint8)}
+    predict("ridge", "active", PILE.astype(np.float32), left_out=left_out, **left_out_labels)
 
 
-def predicted() -> dict[str, Any]:
-    return {"everywhere": PILE.astype(np.float32), "probabilities": np.array([[0.3, 0.1, 0.6]], np.float32)}
+def predict(classifier: str, name: str, everywhere: NDArray[np.float32], **others: NDArray[Any]) -> None:
+    """Write what a model predicts, the same for the one test picture."""
+    files.save_rows(predictions.everywhere_of(classifier, name), everywhere)
+    predictions.save(classifier, name, {"probabilities": np.array([[0.3, 0.1, 0.6]], np.float32)} | others)
 
 
 def configure(trained: dict[str, list[str]], confidence: float = 0.5) -> None:
@@ -112,7 +114,7 @@ def test_suspects_are_the_labels_that_are_contradicted_when_left_out(pile: None)
 def test_the_ensemble_labels_where_there_is_one(pile: None) -> None:
     configure({"ridge": ["active"], "nn": ["propagated_soft"], "ensemble": ["propagated_soft"]})
     sure = np.eye(3, dtype=np.float32)[[1] * 6]
-    predictions.save("ensemble", "propagated_soft", {"everywhere": sure, "probabilities": sure[:1]})
+    predict("ensemble", "propagated_soft", sure)
     auto_label.main()
     rows = {row["file"]: row["label"] for row in table("data/pile.csv")}
     assert rows["e%.png"] == "dog, or wolf"
@@ -125,7 +127,7 @@ def test_without_a_model_there_is_a_heading_and_the_reason(
     trained: dict[str, list[str]], pile: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure(trained)
-    predictions.save("ridge", "active", {"untrained": np.array("no labels")})
+    files.save_rows(predictions.everywhere_of("ridge", "active"), np.empty((0, 0), np.float32))
     auto_label.main()
     assert Path("data/pile.csv").read_text(encoding="utf-8") == "file,label,confidence,source,reason\n"
     assert table("data/suspects.csv") == []

@@ -71,13 +71,23 @@ def test_a_malformed_file_is_refused(data: bytes, message: str) -> None:
     assert str(refusal.value) == message
 
 
+def test_a_file_gives_its_shape_and_some_rows_without_being_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(GOOD)
+    assert idx.shape_of(path) == (3, 4, 5)
+    np.testing.assert_array_equal(idx.read_rows(path, (3, 4, 5), 1, 2), idx.parse(GOOD)[1:].reshape(2, 20))
+    path.write_bytes(GOOD + b"\0")
+    with pytest.raises(ValueError, match=r"^61 bytes follow the header, which declares 3 x 4 x 5 = 60$"):
+        idx.shape_of(path)
+
+
 def test_many_labels_are_not_all_listed() -> None:
     with pytest.raises(ValueError, match=r"the 26 labels found are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …$"):
         idx.check_labels(np.arange(26, dtype=np.uint8), 26, 10)
 
 
 def test_images_of_the_right_shape_pass() -> None:
-    idx.check_images(some_bytes(1, 8, 9), [8, 9])
+    idx.check_images((1, 8, 9), [8, 9])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_images_of_the_right_shape_pass() -> None:
 )
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError) as refusal:
-        idx.check_images(some_bytes(*shape), [8, 9])
+        idx.check_images(shape, [8, 9])
     assert str(refusal.value) == message
 
 

@@ -1,0 +1,46 @@
+"""Where a stage computes what it computes for all rows: `engine` in params.yaml. It changes no result.
+
+No stage depends on these parameters, so a run that was begun in one process can be finished on a cluster.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fewlabels.run import EngineError, Local, connected
+from stages import inputs, params
+
+SCRATCH = Path("data/scratch")
+"""Results on the way, of piles on disk and of clusters: a folder for each stage, which stays only if the stage fails.
+
+The next run of that stage goes on from there. A cluster's workers see it under the same path.
+"""
+
+
+@contextmanager
+def running(settings: params.Params, stage: str) -> Iterator[None]:
+    """Compute on the engine of params.yaml for as long as the block lasts.
+
+    Parameters
+    ----------
+    settings : Params
+    stage : str
+        Names the folder of what it computes on the way.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if the scheduler or its workers cannot be used, or are lost.
+    """
+    how, scratch = settings.engine, SCRATCH / stage
+    try:
+        if how.scheduler is None:
+            with Local(scratch if inputs.on_disk() else None):
+                yield
+        else:
+            with connected(how.scheduler, scratch, workers=how.workers, memory=f"{how.memory} GB", chunk=how.chunk):
+                yield
+    except EngineError as error:
+        raise SystemExit(f"params.yaml: {error}") from None
+    shutil.rmtree(scratch, ignore_errors=True)

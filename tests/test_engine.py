@@ -1,0 +1,170 @@
+"""Where the stages compute changes no result: as arrays, as pools on disk, on a cluster, and after a failure."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT, write_idx
+from numpy.typing import NDArray
+from synthetic import BARS, bars
+
+from fewlabels.features import hog
+from fewlabels.features.hog import oriented_gradients
+from fewlabels.pool import Pool, as_pool
+from fewlabels.run import EngineError, served
+from stages import auto_label, describe, engine, files, flatten, inputs, params
+
+STAGES = [
+    "flatten",
+    "embed",
+    "first_round",
+    "describe",
+    "kmeans",
+    "select_representatives",
+    "propagate",
+    "train_ridge",
+    "auto_label",
+]
+FOLDERS = ("features", "clusters", "labels", "predictions")
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("workers"), workers=2, memory="1.5 GB") as (address, _):
+        yield address
+
+
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: dict[str, Any]) -> None:
+    """Go to a new project with 2,500 images of bars, in chunks of 1,024."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setattr(flatten, "chunk_of", lambda row_bytes: 1024)
+    settings = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    settings |= {"clusters": 30, "features": "hog"}
+    settings["data"] |= {"source": "idx", "folder": "x", "image_shape": list(BARS), "classes": ["one", "two", "three"]}
+    settings["cluster_margin"] |= {"first_round": 10}
+    trained = {"lr": [], "lr_distances": [], "nn": ["propagated_soft"], "ridge": ["active"], "ensemble": []}
+    settings["label_sets"] = trained
+    for section, values in changes.items():
+        settings[section] |= values
+    Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    Path("data/raw").mkdir(parents=True)
+    for part, count in (("train", 2500), ("t10k", 50)):
+        images, labels = bars(count)
+        images[count // 2] = images[0]
+        write_idx(Path(f"data/raw/{part}-images-idx3-ubyte"), images.reshape(-1, *BARS))
+        write_idx(Path(f"data/raw/{part}-labels-idx1-ubyte"), labels)
+
+
+def run(stages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in stages:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "argv", ["stage", *(["active"] if name == "train_ridge" else [])])
+            import_module(f"stages.{name}").main()
+
+
+def results() -> dict[str, Any]:
+    """What the stages have written, whatever the layout: rows, label sets, predictions, the labelled pile."""
+    found: dict[str, Any] = {str(auto_label.PILE): auto_label.PILE.read_text(encoding="utf-8")}
+    for folder in FOLDERS:
+        for path in sorted(Path("data", folder).rglob("*")):
+            if path.suffix == ".npy" and not path.parent.suffix:
+                found[str(path)] = as_pool(files.load_rows(path)).array().tolist()
+            elif path.suffix == ".npz":
+                found[str(path)] = {name: values.tolist() for name, values in files.load_arrays(path).items()}
+            elif path.suffix == ".json":
+                found[str(path)] = files.load_json(path)
+    return found
+
+
+ON_DISK = {"in_memory": 1000}
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patched:
+        project(tmp_path_factory.mktemp("arrays") / "project", patched)
+        run(STAGES, patched)
+        assert not inputs.on_disk()
+        return results()
+
+
+def test_a_pile_on_disk_gives_what_arrays_give(
+    in_memory: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path / "project", monkeypatch, pool=ON_DISK)
+    run(STAGES, monkeypatch)
+    for name in ("flat/train_images.npy", "features/train.npy"):
+        assert Pool(f"data/{name}").chunks == 3
+    assert results() == in_memory
+    assert not list(Path("data").rglob(".partial*"))
+    assert not engine.SCRATCH.exists() or not list(engine.SCRATCH.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", [{}, ON_DISK], ids=["arrays", "on disk"])
+def test_a_cluster_gives_what_one_process_gives(
+    pool: dict[str, Any], scheduler: str, in_memory: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path / "project", monkeypatch, pool=pool, engine={"scheduler": scheduler})
+    run(STAGES, monkeypatch)
+    assert results() == in_memory
+
+
+def test_a_stage_that_failed_goes_on_from_what_is_there(
+    in_memory: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features are computed once: when neighbours then fail, the next run has them."""
+    described: list[int] = []
+
+    def counted(images: NDArray[np.uint8], image_shape: list[int]) -> NDArray[np.float32]:
+        described.append(len(images))
+        return oriented_gradients(images, image_shape)
+
+    project(tmp_path / "project", monkeypatch, pool=ON_DISK)
+    monkeypatch.setattr(hog, "oriented_gradients", counted)
+    run(["flatten", "embed", "first_round"], monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(describe, "nearest_neighbours", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space left"):
+            run(["describe"], patched)
+    assert list(engine.SCRATCH.iterdir())
+    first = sum(described)
+    run(["describe"], monkeypatch)
+    assert first >= 2 * 2500, "fitted to all, then computed for all"
+    assert sum(described) - first < 2500 + 100, "fitted to all, and computed for the test images"
+    run(STAGES[4:], monkeypatch)
+    assert results() == in_memory
+    assert not list(engine.SCRATCH.iterdir())
+
+
+def test_a_scheduler_that_is_not_there_ends_a_stage_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path / "project", monkeypatch, engine={"scheduler": "tcp://127.0.0.1:1"})
+
+    def refused(*_: object, **__: object) -> None:
+        raise EngineError("engine.scheduler: tcp://127.0.0.1:1: cannot be reached")
+
+    monkeypatch.setattr(engine, "connected", refused)
+    line = r"^params.yaml: engine.scheduler: tcp://127.0.0.1:1: cannot be reached$"
+    with pytest.raises(SystemExit, match=line), engine.running(params.load(), "describe"):
+        pytest.fail("nothing is computed")
+
+
+def test_images_that_fit_are_one_array_and_others_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(tmp_path / "project", monkeypatch)
+    run(["flatten"], monkeypatch)
+    images = np.array(inputs.images("train"))
+    assert Path("data/flat/train_images.npy").is_file()
+    monkeypatch.setattr(flatten, "MEMORY_SHARE", 1e-12)
+    run(["flatten"], monkeypatch)
+    assert inputs.on_disk()
+    np.testing.assert_array_equal(as_pool(inputs.images("train")).array(), images)
+    np.testing.assert_array_equal(inputs.pixels("train", np.array([2499, 0, 1024])), images[[2499, 0, 1024]])
