@@ -591,7 +591,7 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
             threads_per_worker=1,
             memory_limit=memory,
             local_directory=str(Path(folder).absolute()),
-            **{"dashboard_address": None, **where},
+            **{"dashboard_address": "127.0.0.1:0", **where},
         ) as cluster,
     ):
         yield cluster
@@ -625,7 +625,7 @@ QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "torn
 @contextmanager
 def _environment_kept() -> Iterator[None]:
     """Undo what Dask does where it starts workers: it sets their environment in this process, too."""
-    before = {name: os.environ.get(name) for name in BEFORE_START}
+    before = {name: os.environ.get(name) for name in (*BEFORE_START, "PYTHONHASHSEED")}
     try:
         yield
     finally:

@@ -36,7 +36,6 @@ def main(folder: Path) -> None:
         attempt("killed once", lambda: total(tasks.killed_once, marker=folder / "killed"))
         attempt("killed always", lambda: total(tasks.killed_always))
         attempt("too large", lambda: total(tasks.too_large))
-        attempt("too large again", lambda: total(tasks.too_large))
         attempt("then", lambda: total(tasks.total))
         attempt("full disk", lambda: run.map(tasks.without_disk, pool))
         attempt("disk", lambda: run.map(tasks.with_disk, pool).array().tolist())
