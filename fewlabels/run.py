@@ -101,8 +101,8 @@ class Local:
         Parameters
         ----------
         function : callable
-            `(rows, *chunks, **values)`, where `rows` is a slice; returns an array with a row for each, or a tuple of
-            such arrays.
+            `(rows, *chunks, **values)`, where `rows` is a slice; returns an array with a row for each, or with one row
+            for the chunk; or a tuple of such arrays.
         *sources : ndarray or Pool
             Of the same length, and the same rows in a chunk.
         outputs : int, default=1
@@ -249,7 +249,7 @@ class _Pass:
         computed, rows = self.computed(number), self._rows(number)
         arrays: list[NDArray[Any]] = list(computed) if outputs > 1 else [computed]
         for array in arrays:
-            if len(array) != rows.stop - rows.start:
+            if len(array) not in (rows.stop - rows.start, 1):
                 raise ValueError(f"{self.name}: {len(array)} rows computed from {rows.stop - rows.start}")
         return arrays
 
