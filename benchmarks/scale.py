@@ -1,0 +1,331 @@
+"""Measure piles on disk: `python -m benchmarks.scale [60000 240000 1000000]`, after `dvc repro flatten`.
+
+Each step of the pipeline that looks at all images, on a pile of `benchmarks.pile`: in this process, in memory and on
+disk, and on a cluster of one and of two workers; and once more with two, one of which is killed in the middle of three
+of the steps. A digest of each result shows whether it is the same. Each of these has a process of its own. CPU seconds
+are those of all processes together, so that other load on a shared machine matters little; peaks are of each step.
+
+Writes to metrics/benchmarks.json, and docs/pictures/scale.svg.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.alone import alone
+from benchmarks.neighbours import recall
+from benchmarks.pile import PILES, SIDE, pile
+from benchmarks.results import record
+from fewlabels.arrays import evenly_spaced
+from fewlabels.choosing.annotator import SimulatedAnnotator
+from fewlabels.choosing.cluster_margin import cluster_margin
+from fewlabels.choosing.representatives import nearest_members
+from fewlabels.choosing.rounds import simulate
+from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.clustering.kmeans import KMeans
+from fewlabels.features.hog import HOG
+from fewlabels.features.neighbours import nearest_neighbours
+from fewlabels.pool import Pool, as_pool
+from fewlabels.run import Cluster, Local, connected, current
+from fewlabels.spreading.clusters import within_percentile
+from fewlabels.spreading.graph import neighbour_graph
+from fewlabels.spreading.soft_labels import soft_labels
+from stages import files
+
+SIZES = (60_000, 240_000, 1_000_000)
+LARGEST_IN_MEMORY = 240_000
+CLUSTERS, PERCENTILE, BUDGET, NEIGHBOURS, SAMPLE = 500, 30, 1_000, 5, 1_000
+MEMORY, DISK, ONE, TWO, KILLED = "in memory", "on disk", "1 worker", "2 workers", "2 workers, one killed"
+PICTURE = Path("docs/pictures/scale.svg")
+
+Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", type=int, nargs="*", default=SIZES, metavar="N", help="how many images")
+    parser.add_argument("--dry", action="store_true", help="print, and write nothing")
+    asked = parser.parse_args()
+    runs: list[dict[str, Any]] = []
+    for images in asked.sizes:
+        folder = PILES / str(images)
+        if not (folder / "labels").is_dir():
+            pile(images, folder)
+        seconds: dict[str, float] = {}
+        for engine in (MEMORY, DISK, ONE, TWO, KILLED):
+            if engine == MEMORY and images > LARGEST_IN_MEMORY:
+                continue
+            halves = {step: seconds[step] / 2 for step in TO_KILL_IN} if engine == KILLED else {}
+            measured = alone(_measure, folder, engine, halves)
+            seconds = {run["step"]: run["seconds"] for run in measured}
+            runs += [{"images": images, "engine": engine, **run} for run in measured]
+            print_table(summary(runs))
+    if not asked.dry:
+        record("scale", summary(runs), runs, ("distributed",))
+        with (
+            rc_context({"svg.hashsalt": "fewlabels", "svg.fonttype": "none"}),
+            files.atomic_write(PICTURE) as partial_file,
+        ):
+            picture(summary(runs)).savefig(partial_file, format="svg", metadata={"Date": None})
+
+
+# ---- the steps
+
+
+def _gradients(seen: SimpleNamespace) -> list[Any]:
+    seen.features = HOG((SIDE, SIDE)).fit(seen.images).transform(seen.images)
+    return [seen.features]
+
+
+def _clusters(seen: SimpleNamespace) -> list[Any]:
+    seen.kmeans = KMeans(CLUSTERS, random_state=0).fit(seen.features)
+    return [seen.kmeans.labels_, seen.kmeans.distances_]
+
+
+def _representatives(seen: SimpleNamespace) -> list[Any]:
+    return [nearest_members(seen.kmeans.labels_, seen.kmeans.distances_, CLUSTERS)]
+
+
+def _percentile(seen: SimpleNamespace) -> list[Any]:
+    return [within_percentile(seen.kmeans.labels_, seen.kmeans.distances_, PERCENTILE)]
+
+
+def _active(seen: SimpleNamespace) -> list[Any]:
+    query = partial(cluster_margin, classifier=seen.ridge, random_state=0)
+    seen.bought = simulate(query, seen.features, SimulatedAnnotator(seen.labels), BUDGET)
+    return list(seen.bought)
+
+
+def _neighbours(seen: SimpleNamespace) -> list[Any]:
+    seen.neighbours = nearest_neighbours(seen.features, NEIGHBOURS)
+    return [seen.neighbours]
+
+
+def _soft_labels(seen: SimpleNamespace) -> list[Any]:
+    graph = neighbour_graph(seen.neighbours)
+    rows, labels = seen.bought
+    return [soft_labels(seen.features, graph, rows, labels, seen.ridge, random_state=0)[0]]
+
+
+STEPS: dict[str, Callable[[SimpleNamespace], list[Any]]] = {
+    "gradients": _gradients,
+    "k-means": _clusters,
+    "representatives": _representatives,
+    "percentile": _percentile,
+    "active rounds": _active,
+    "neighbours": _neighbours,
+    "soft labels": _soft_labels,
+}
+TO_KILL_IN = ("gradients", "k-means", "neighbours")
+
+
+# ---- one process
+
+
+def _measure(folder: Path, engine: str, kill_after: dict[str, float]) -> list[dict[str, Any]]:
+    """Take all steps on one engine; in some of them kill a worker after so many seconds."""
+    scratch = (folder / "scratch" / engine.replace(" ", "-")).absolute()
+    images, labels = Pool(folder / "images"), Pool(folder / "labels").array()
+    ridge = KernelRidgeClassifier(classes=range(10))
+    seen = SimpleNamespace(images=images.array() if engine == MEMORY else images, labels=labels, ridge=ridge)
+    with Local():
+        _warm_up(images)
+    with _engine(engine, scratch):
+        measured = [_step(name, seen, kill_after.get(name)) for name in STEPS]
+        for row in measured:
+            if row["step"] == "k-means":
+                row["inertia"] = float(seen.kmeans.inertia_)
+            elif row["step"] == "neighbours":
+                sample = evenly_spaced(len(images), SAMPLE)
+                row["recall"] = recall(as_pool(seen.neighbours).take(sample), _nearest_of(sample, seen.features))
+    shutil.rmtree(scratch, ignore_errors=True)
+    return measured
+
+
+def _engine(engine: str, scratch: Path) -> Any:
+    if engine == MEMORY:
+        return nullcontext()
+    return Local(scratch) if engine == DISK else connected("local", scratch, workers=1 if engine == ONE else 2)
+
+
+def _warm_up(images: Pool) -> None:
+    """Compile the loops, or read them from disk, with few images."""
+    few = images.take(np.arange(min(len(images), 6_000)))
+    seen = SimpleNamespace(images=few, labels=np.arange(len(few)) % 10, ridge=KernelRidgeClassifier(classes=range(10)))
+    for step in (_gradients, _clusters, _neighbours):
+        step(seen)
+
+
+def _step(name: str, seen: SimpleNamespace, kill_after: float | None) -> dict[str, Any]:
+    run = current()
+    before = _usage_of_all(run)
+    _killing_one(run, kill_after)
+    start = time.perf_counter()
+    results = STEPS[name](seen)
+    seconds = time.perf_counter() - start
+    after = _usage_of_all(run)
+    # A worker that was killed took its count with it; one that came in its place starts from nothing.
+    spent = [cpu - before.get(process, (0.0, 0.0))[0] for process, (cpu, _) in after.items()]
+    peaks = {process: peak for process, (_, peak) in after.items()}
+    client = peaks.pop(os.getpid())
+    return {
+        "step": name,
+        "seconds": seconds,
+        "cpu_seconds": sum(spent),
+        "client_peak_gib": client,
+        "worker_peak_gib": max(peaks.values(), default=None),
+        "digest": _digest(results),
+    }
+
+
+def _usage_of_all(run: Local) -> dict[int, tuple[float, float]]:
+    """CPU seconds and peak memory of each process, by its number; from now on the peaks are counted anew."""
+    workers = run.client.run(_usage).values() if isinstance(run, Cluster) else ()
+    return dict([_usage(), *workers])
+
+
+def _usage() -> tuple[int, tuple[float, float]]:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return os.getpid(), (time.process_time(), peak / 2**20)
+
+
+def _killing_one(run: Local, after: float | None) -> None:
+    if isinstance(run, Cluster) and after is not None:
+        process = next(iter(run.client.run(os.getpid).values()))
+        threading.Timer(after, os.kill, (process, signal.SIGKILL)).start()
+
+
+def _digest(results: list[Any]) -> str:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for pool in map(as_pool, results):
+        for number in range(pool.chunks):
+            digest.update(np.ascontiguousarray(pool.read(number)).tobytes())
+    return digest.hexdigest()
+
+
+def _nearest_of(sample: NDArray[np.int64], features: Any) -> NDArray[np.int32]:
+    """Compare some rows with all, in float64, a chunk at a time."""
+    points = as_pool(features).take(sample).astype(np.float64)
+    _, found = Local().map_reduce(_nearest_in_chunk, _nearer, as_pool(features), points=points, own=sample)
+    return found.astype(np.int32)
+
+
+def _nearest_in_chunk(rows: slice, features: NDArray[Any], *, points: NDArray[Any], own: NDArray[np.int64]) -> Nearest:
+    chunk = features.astype(np.float64)
+    squares = (points**2).sum(1)[:, None] - 2 * points @ chunk.T + (chunk**2).sum(1)
+    numbers = np.arange(rows.start, rows.stop)
+    squares[own[:, None] == numbers] = np.inf
+    return _first(squares, np.broadcast_to(numbers, squares.shape))
+
+
+def _nearer(a: Nearest, b: Nearest) -> Nearest:
+    return _first(np.hstack([a[0], b[0]]), np.hstack([a[1], b[1]]))
+
+
+def _first(squares: NDArray[np.float64], numbers: NDArray[np.int64]) -> Nearest:
+    order = np.argsort(squares, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return np.take_along_axis(squares, order, 1), np.take_along_axis(numbers, order, 1)
+
+
+# ---- what is shown
+
+
+def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Compare each run with the one on disk, in one process, of the same images and step."""
+    on_disk = {(run["images"], run["step"]): run["digest"] for run in runs if run["engine"] == DISK}
+    rows = []
+    for run in runs:
+        row, other = dict(run), on_disk.get((run["images"], run["step"]))
+        row["same"] = None if other is None else row["digest"] == other
+        del row["digest"]
+        rows.append(row)
+    return rows
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
+    table = Table(title="Moved images of Fashion-MNIST, steps that look at all of them")
+    for heading in (
+        "images",
+        "",
+        "",
+        "seconds",
+        "CPU seconds",
+        "client, peak GiB",
+        "worker",
+        "same",
+        "inertia",
+        "recall, %",
+    ):
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in rows:
+        table.add_row(
+            f"{row['images']:,}",
+            row["step"],
+            row["engine"],
+            f"{row['seconds']:.1f}",
+            f"{row['cpu_seconds']:.1f}",
+            f"{row['client_peak_gib']:.2f}",
+            "" if row["worker_peak_gib"] is None else f"{row['worker_peak_gib']:.2f}",
+            {True: "yes", False: "no", None: ""}[row["same"]],
+            f"{row['inertia']:,.1f}" if "inertia" in row else "",
+            f"{100 * row['recall']:.2f}" if "recall" in row else "",
+        )
+    Console(width=140).print(table)
+
+
+def picture(rows: list[dict[str, Any]]) -> Figure:
+    """CPU seconds over images, on disk; and seconds over workers, with most images: dashed, if all were ideal."""
+    figure = Figure(figsize=(10, 4.5), layout="constrained", facecolor="white")
+    over_images, over_workers = figure.subplots(1, 2)
+    most = max(row["images"] for row in rows)
+    for place, step in enumerate(STEPS):
+        mine, colour = [row for row in rows if row["step"] == step], f"C{place}"
+        grown = [(row["images"], row["cpu_seconds"]) for row in mine if row["engine"] == DISK]
+        _beside_ideal(over_images, grown, step, colour, lambda images, first: images / first)
+        engines = {ONE: 1, TWO: 2}
+        by_workers = [
+            (engines[row["engine"]], row["seconds"])
+            for row in mine
+            if row["images"] == most and row["engine"] in engines
+        ]
+        _beside_ideal(over_workers, by_workers, step, colour, lambda workers, first: first / workers)
+    over_images.set(xscale="log", yscale="log", xlabel="images", ylabel="CPU seconds", title="one process, on disk")
+    over_workers.set(yscale="log", xlabel="workers", ylabel="seconds", title=f"{most:,} images", xticks=[1, 2])
+    over_images.legend(fontsize="small")
+    return figure
+
+
+def _beside_ideal(
+    axes: Axes, points: list[tuple[int, float]], label: str, colour: str, ideal: Callable[[int, int], float]
+) -> None:
+    if not points:
+        return
+    points = sorted(points)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    axes.plot(xs, ys, marker="o", label=label, color=colour)
+    axes.plot(xs, [ys[0] * ideal(x, xs[0]) for x in xs], linestyle="--", linewidth=0.8, color=colour)
+
+
+if __name__ == "__main__":
+    main()

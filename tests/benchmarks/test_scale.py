@@ -1,0 +1,85 @@
+"""What the benchmark of scale compares, prints and draws; and its steps, on few images."""
+
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks import scale
+from fewlabels.pool import Pool, write
+
+
+def run(images: int, engine: str, seconds: float, digest: str = "a", step: str = "gradients") -> dict[str, Any]:
+    measured = {"seconds": seconds, "cpu_seconds": 2 * seconds, "client_peak_gib": 0.5, "worker_peak_gib": None}
+    return {"images": images, "engine": engine, "step": step, "digest": digest, **measured}
+
+
+RUNS = [
+    run(10, scale.MEMORY, 1.0, "b"),
+    run(10, scale.DISK, 2.0),
+    run(10, scale.ONE, 6.0),
+    run(10, scale.TWO, 4.0),
+    run(20, scale.ONE, 9.0),
+]
+
+
+def test_results_are_compared_with_those_of_one_process_on_disk() -> None:
+    assert [row["same"] for row in scale.summary(RUNS)] == [False, True, True, True, None]
+    assert "digest" not in scale.summary(RUNS)[0]
+
+
+def test_a_table_shows_each_run() -> None:
+    with redirect_stdout(io.StringIO()) as out:
+        scale.print_table(scale.summary([*RUNS, run(20, scale.DISK, 1, step="neighbours") | {"recall": 0.9987}]))
+    assert out.getvalue().count("\n│") == 6
+    assert "99.87" in out.getvalue()
+
+
+def test_the_picture_shows_what_is_ideal_beside_what_was_measured() -> None:
+    figure = scale.picture(scale.summary([*RUNS, run(20, scale.DISK, 5.0), run(20, scale.TWO, 5.0)]))
+    over_images, over_workers = figure.axes
+    assert [list(line.get_ydata()) for line in over_images.lines] == [[4.0, 10.0], [4.0, 8.0]]
+    assert [list(line.get_ydata()) for line in over_workers.lines] == [[9.0, 5.0], [9.0, 4.5]]
+
+
+def test_neighbours_of_a_sample_are_the_nearest_of_all_chunks() -> None:
+    features = np.random.default_rng(0).random((50, 4), np.float32)
+    sample = np.array([0, 17, 49])
+    search = NearestNeighbors(n_neighbors=scale.NEIGHBOURS + 1, algorithm="brute").fit(features.astype(float))
+    expected = search.kneighbors(features[sample].astype(float), return_distance=False)[:, 1:]
+    assert np.array_equal(scale._nearest_of(sample, Pool(features, chunk=8)), expected)
+
+
+def test_a_digest_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
+    values = np.arange(10).reshape(5, 2)
+    for number in range(3):
+        write(tmp_path, number, values[2 * number : 2 * number + 2])
+    assert scale._digest([values]) == scale._digest([Pool(tmp_path)]) != scale._digest([values[::-1]])
+
+
+@pytest.mark.slow
+def test_each_step_is_measured_and_gives_the_same_on_disk_and_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CLUSTERS": 5, "BUDGET": 60, "SAMPLE": 20}.items():
+        monkeypatch.setattr(scale, name, value)
+    random = np.random.default_rng(0)
+    for number in range(2):
+        write(tmp_path / "images", number, random.integers(256, size=(1024, 784), dtype=np.uint8))
+        write(tmp_path / "labels", number, random.integers(10, size=1024, dtype=np.uint8))
+    measured = {engine: scale._measure(tmp_path, engine, {}) for engine in (scale.MEMORY, scale.DISK)}
+    for memory, disk in zip(measured[scale.MEMORY], measured[scale.DISK], strict=True):
+        assert memory["step"] == disk["step"]
+        assert disk["cpu_seconds"] > 0
+        assert 0.05 < disk["client_peak_gib"] < 4
+        if disk["step"] in ("gradients", "active rounds", "neighbours", "soft labels"):
+            assert memory["digest"] == disk["digest"]
+        if disk["step"] == "neighbours":
+            assert disk["recall"] == 1
+        if disk["step"] == "k-means":
+            assert disk["inertia"] == pytest.approx(memory["inertia"], rel=0.05)
+    assert not list((tmp_path / "scratch").rglob("*.npy"))
