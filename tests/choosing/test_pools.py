@@ -87,8 +87,8 @@ def test_a_budget_is_spent_in_the_same_order(name: str, pool: Pool, tmp_path: Pa
 
 @pytest.mark.parametrize("n", [1, 5, 30, 100])
 def test_the_lowest_rows_are_asked_about_where_margins_are_equal(n: int, tmp_path: Path) -> None:
-    """A third of the images lie half way between two classes; three of them for each that is wanted are clustered."""
-    middle = np.repeat(np.random.default_rng(0).random(1000) < 1 / 3, 1)
+    """A third of the images lie half way between two classes: the lowest rows of these are clustered."""
+    middle = np.random.default_rng(0).random(1000) < 1 / 3
     features = np.stack([np.where(middle, 0, np.sign(np.arange(1000) - 500.5)), np.arange(1000) / 1e6], 1)
     features = features.astype(np.float32)
 
