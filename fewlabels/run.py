@@ -28,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 import joblib
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -611,7 +612,6 @@ BEFORE_START = {
 """Environment of our workers. Dask has them return memory at once, which makes gradients three times slower."""
 CONFIGURATION = {
     "distributed.nanny.pre-spawn-environ": BEFORE_START,
-    "distributed.nanny.environ": {"NUMBA_NUM_THREADS": "1"},
     "distributed.scheduler.allowed-failures": FAILURES,
     # So long after it lost a worker, a local cluster gives up for ever whichever one is just being started again.
     "distributed.deploy.lost-worker-timeout": "100 days",
@@ -660,11 +660,17 @@ def _loaded(spec: str) -> _Pass:
     return loaded
 
 
+def _in_one_thread(spec: str) -> _Pass:
+    """Take a worker's one thread for all: numba would have one for each core."""
+    numba.set_num_threads(1)
+    return _loaded(spec)
+
+
 def _write_chunks(numbers: Sequence[int], spec: str, folders: Sequence[Path]) -> None:
     for number in numbers:
         if not all(pools_on_disk.written(folder, number) for folder in folders):
-            _loaded(spec).write(number, folders)
+            _in_one_thread(spec).write(number, folders)
 
 
 def _reduce_chunks(numbers: range, spec: str, combine: Callable[[Any, Any], Any]) -> Any:
-    return _tree(_loaded(spec).computed, functools.partial(functools.reduce, combine), numbers)
+    return _tree(_in_one_thread(spec).computed, functools.partial(functools.reduce, combine), numbers)
