@@ -5,7 +5,7 @@ VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ENVIRONMENT := $(VENV)/.complete
 
-.PHONY: help repro label compare sweep report test fast test-label-studio mutants bench peers lint lock clean
+.PHONY: help repro label cluster compare sweep report test fast test-label-studio mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -21,6 +21,9 @@ label: $(ENVIRONMENT)  ## With oracle: people, label pictures in the browser; WH
 	python -m stages.check
 	dvc repro kmeans
 	fewlabels label $(if $(WHO),--who "$(WHO)")
+
+cluster: $(ENVIRONMENT)  ## Start a Dask scheduler, workers and a dashboard on this machine, until Ctrl-C
+	python -m stages.cluster
 
 compare: $(ENVIRONMENT)  ## Print the workspace, the last commit and all experiments as one table
 	python -m experiments.compare

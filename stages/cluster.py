@@ -5,16 +5,20 @@ With `engine.scheduler: tcp://127.0.0.1:8786` in params.yaml the stages compute 
 
 import time
 
-from fewlabels.run import served
+from fewlabels.run import EngineError, served
 from stages import command, engine, params
 
 
 def main() -> None:
     how = params.load().engine
-    with served(engine.SCRATCH / "workers", workers=how.workers, memory=f"{how.memory} GB") as (scheduler, dashboard):
-        print(f"{how.workers} workers of {how.memory:g} GB at {scheduler}, dashboard at {dashboard}", flush=True)
-        while True:
-            time.sleep(3600)
+    folder = engine.SCRATCH / "workers"
+    try:
+        with served(folder, workers=how.workers, memory=f"{how.memory} GB") as (scheduler, dashboard):
+            print(f"{how.workers} workers of {how.memory:g} GB at {scheduler}, dashboard at {dashboard}", flush=True)
+            while True:
+                time.sleep(3600)
+    except EngineError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":
