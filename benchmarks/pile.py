@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fewlabels.dask_cluster import connected
 from fewlabels.pool import CHUNK, Pool
-from fewlabels.run import connected, current
+from fewlabels.run import current
 from stages import files, idx
 
 FLAT, PILES = Path("data/flat"), Path("data/pile")

@@ -41,10 +41,11 @@ from fewlabels.choosing.representatives import nearest_members
 from fewlabels.choosing.rounds import simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.clustering.kmeans import KMeans
+from fewlabels.dask_cluster import Cluster, connected
 from fewlabels.features.hog import HOG
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.pool import Pool, as_pool
-from fewlabels.run import Cluster, Local, connected, current
+from fewlabels.run import Local, current
 from fewlabels.spreading.clusters import within_percentile
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels

@@ -5,7 +5,8 @@ With `engine.scheduler: tcp://127.0.0.1:8786` in params.yaml the stages compute 
 
 import time
 
-from fewlabels.run import EngineError, served
+from fewlabels.dask_cluster import served
+from fewlabels.run import EngineError
 from stages import command, engine, params
 
 

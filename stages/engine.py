@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fewlabels.run import EngineError, Local, connected
+from fewlabels.dask_cluster import connected
+from fewlabels.run import EngineError, Local
 from stages import inputs, params
 
 SCRATCH = Path("data/scratch")

@@ -12,8 +12,9 @@ from typing import Any
 
 import chunk_tasks as tasks
 
+from fewlabels.dask_cluster import connected
 from fewlabels.pool import Pool
-from fewlabels.run import EngineError, connected
+from fewlabels.run import EngineError
 
 
 def main(folder: Path) -> None:

@@ -13,10 +13,11 @@ from conftest import PROJECT, write_idx
 from numpy.typing import NDArray
 from synthetic import BARS, bars
 
+from fewlabels.dask_cluster import served
 from fewlabels.features import hog
 from fewlabels.features.hog import oriented_gradients
 from fewlabels.pool import Pool, as_pool
-from fewlabels.run import EngineError, served
+from fewlabels.run import EngineError
 from stages import auto_label, describe, engine, files, flatten, inputs, params
 
 STAGES = [

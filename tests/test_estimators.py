@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from synthetic import pool_of
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.dask_cluster import connected
 from fewlabels.estimators import over_pools
 from fewlabels.features.hog import HOG
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.networks import pretrained
 from fewlabels.networks.pretrained import Network, PretrainedEmbedding, embedding_of
 from fewlabels.pool import Pool
-from fewlabels.run import Local, connected
+from fewlabels.run import Local
 
 
 @pytest.mark.parametrize(("shape", "chunk"), [((28, 28), 1024), ((40, 40, 3), 128)])

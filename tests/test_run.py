@@ -21,9 +21,11 @@ import pytest
 from conftest import PROJECT
 from distributed import Client
 
+from fewlabels import dask_cluster
 from fewlabels import run as run_module
+from fewlabels.dask_cluster import Cluster, connected
 from fewlabels.pool import Pool, write
-from fewlabels.run import Cluster, EngineError, Local, connected, current
+from fewlabels.run import EngineError, Local, current
 
 X = np.random.default_rng(0).normal(size=(521, 3)).astype(np.float32)
 CHUNK = 8
@@ -132,14 +134,14 @@ class InThisProcess(Cluster):
         group = self._group(work)
         starts = range(0, work.chunks, group)
         assert len(starts) == -(-CHUNKS // {1: 1, 8: 1, 9: 8, 64: 8, 512: 64, 4096: 512}[self.chunk])
-        leaves = [run_module._tree(work.computed, fold, range(s, min(s + group, work.chunks))) for s in starts]
-        return run_module._tree(leaves.__getitem__, fold, range(len(leaves)))
+        leaves = [run_module.in_tree(work.computed, fold, range(s, min(s + group, work.chunks))) for s in starts]
+        return run_module.in_tree(leaves.__getitem__, fold, range(len(leaves)))
 
 
 def test_a_pass_has_a_bounded_number_of_tasks() -> None:
     cluster = InThisProcess(1)
     many = Pool(np.zeros(10**6, np.uint8), chunk=1)
-    assert cluster._group(run_module._Pass(tasks.total, [many], {}, "")) == 8**4
+    assert cluster._group(run_module.Pass(tasks.total, [many], {}, "")) == 8**4
 
 
 # ---- what stays, and is used
@@ -404,7 +406,7 @@ def test_a_scheduler_without_the_package_is_named(tmp_path: Path) -> None:
 
 
 def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    monkeypatch.setattr(run_module, "PATIENCE", 1)
+    monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
     for address, reason in (("tcp://127.0.0.1:9", "cannot be reached"), ("nonsense://here", "cannot be reached")):
         with pytest.raises(EngineError, match=f"^engine.scheduler: {address}: {reason}"):  # noqa: SIM117
             with connected(address, tmp_path / "scratch"):
@@ -414,14 +416,14 @@ def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_no_worker_comes(alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "PATIENCE", 1)
+    monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
     with pytest.raises(EngineError, match=r"no worker came within 1 s$"), connected(alone, tmp_path / "scratch"):
         pass
 
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    monkeypatch.setattr(run_module, "PATIENCE", 10)
+    monkeypatch.setattr(dask_cluster, "PATIENCE", 10)
     with scheduler(tmp_path) as (address, process), worker(address):
         start = time.monotonic()
         with pytest.raises(EngineError, match=r"^engine.scheduler: tcp://\S+: went away during the slow work$"):  # noqa: SIM117
@@ -436,7 +438,7 @@ def test_a_scheduler_that_goes_away(pool: Pool, tmp_path: Path, monkeypatch: pyt
 def test_the_last_worker_goes_away(alone: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with worker(alone) as process, pytest.raises(EngineError, match=r"no worker is left, during the slow work$"):  # noqa: SIM117
         with connected(alone, tmp_path / "scratch", chunk=CHUNK) as run:
-            monkeypatch.setattr(run_module, "PATIENCE", 2)
+            monkeypatch.setattr(dask_cluster, "PATIENCE", 2)
             threading.Timer(1, process.kill).start()
             run.map(tasks.slow, pool, label="the slow work")
 

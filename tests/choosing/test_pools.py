@@ -20,9 +20,10 @@ from fewlabels.choosing.representatives import nearest_members, nearest_of, repr
 from fewlabels.choosing.rounds import QueryStrategy, simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.clustering.kmeans import KMeans
+from fewlabels.dask_cluster import connected
 from fewlabels.label_set import LabelSet
 from fewlabels.pool import Pool
-from fewlabels.run import Local, connected
+from fewlabels.run import Local
 from fewlabels.spreading.clusters import propagate, within_percentile
 
 CHUNK = 1024

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from fewlabels.clustering import refinement
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.clustering.refinement import sample_size, sampled_rows
+from fewlabels.dask_cluster import connected
 from fewlabels.pool import Pool, write
-from fewlabels.run import Local, connected
+from fewlabels.run import Local
 
 CHUNK = 1024
 

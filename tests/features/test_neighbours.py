@@ -8,10 +8,11 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import pairwise_distances
 
 from fewlabels import pool as pools
+from fewlabels.dask_cluster import connected
 from fewlabels.features import neighbours
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.pool import Pool
-from fewlabels.run import Local, connected
+from fewlabels.run import Local
 
 
 @pytest.fixture(params=["all pairs", "lists"])
