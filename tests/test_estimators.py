@@ -28,8 +28,8 @@ def test_features_of_a_pool_are_those_of_the_array(shape: tuple[int, ...], chunk
     np.testing.assert_array_equal(model.pca_.components_, wanted.pca_.components_)
     with Local(tmp_path / "scratch"):
         found = model.transform(pool)
-    assert found.path.is_relative_to(tmp_path / "scratch")
-    np.testing.assert_array_equal(found.array(), wanted.transform(images))
+        assert found.path.is_relative_to(tmp_path / "scratch")
+        np.testing.assert_array_equal(found.array(), wanted.transform(images))
 
 
 def test_scores_of_a_pool_are_those_of_the_array(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_workers_need_nothing_but_the_model(tmp_path: Path) -> None:
     model = KernelRidgeClassifier().fit(points[:40], np.arange(40) % 3)
     pool = pool_of(points, tmp_path / "points", 1024)
     with connected("local", tmp_path / "scratch", workers=1, chunk=1024):
-        found = model.predict_proba(pool)
-    np.testing.assert_array_equal(found.array(), model.predict_proba(points))
+        found = model.predict_proba(pool).array()
+    np.testing.assert_array_equal(found, model.predict_proba(points))
 
 
 def colours(batch: NDArray[np.uint8]) -> NDArray[Any]:
@@ -69,13 +69,12 @@ def test_a_network_looks_at_a_pool_a_chunk_at_a_time(tmp_path: Path, monkeypatch
         model = PretrainedEmbedding((8, 8, 3)).fit(pool)
         features = model.transform(pool)
         np.testing.assert_array_equal(embedding_of(pool, (8, 8, 3), rows=np.array([149, 3])), seen.take([149, 3]))
-    assert seen.path.is_relative_to(tmp_path / "scratch")
-    np.testing.assert_array_equal(seen.array(), embedding_of(images, (8, 8, 3)))
-    alone = PretrainedEmbedding((8, 8, 3)).fit(images)
-    np.testing.assert_array_equal(features.array(), alone.transform(images))
-    np.testing.assert_array_equal(
-        PretrainedEmbedding((8, 8, 3)).fit_numbers(seen).transform_numbers(seen).array(), features.array()
-    )
+        assert seen.path.is_relative_to(tmp_path / "scratch")
+        np.testing.assert_array_equal(seen.array(), embedding_of(images, (8, 8, 3)))
+        alone = PretrainedEmbedding((8, 8, 3)).fit(images)
+        np.testing.assert_array_equal(features.array(), alone.transform(images))
+        again = PretrainedEmbedding((8, 8, 3)).fit_numbers(seen).transform_numbers(seen)
+        np.testing.assert_array_equal(again.array(), features.array())
 
 
 @pytest.mark.parametrize(

@@ -447,6 +447,6 @@ def test_a_worker_that_came_later_is_looked_at_when_it_has_a_task(tmp_path: Path
     spec = tmp_path / "pass.pickle"
     spec.write_bytes(pickle.dumps(("other code", None)))
     with pytest.raises(EngineError, match=r"worker .+ has another version of fewlabels or numpy"):
-        run_module._loaded(str(spec))
+        dask_cluster._loaded(str(spec))
     with pytest.raises(EngineError, match=r"worker .+ does not see the file .*nowhere\.pickle"):
-        run_module._loaded(str(tmp_path / "nowhere.pickle"))
+        dask_cluster._loaded(str(tmp_path / "nowhere.pickle"))
