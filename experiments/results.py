@@ -61,8 +61,9 @@ TEXT = [
     "machine",
 ]
 """Columns of text, which no reader may take for numbers: a run may be called 1e3."""
-UNRECORDED = ("data.folder", "data.directory", "data.verify")
-"""Parameters without a column: a folder is another one on each machine; the last two are of older runs."""
+UNRECORDED = ("data.folder", "data.directory", "data.verify", "engine.", "pool.")
+"""How the names of parameters without a column begin: a folder is another one on each machine, where and from what
+files a run computes changes no result; the second and third are of older runs."""
 
 OURS = {
     ("ridge", "random"): "ours: ridge, random labels",
@@ -83,7 +84,7 @@ def recorded_parameters(values: dict[str, Any]) -> dict[str, Any]:
     Those of `data` that only say where the images are have none, nor those that are no longer known. What may be no
     number is always text.
     """
-    flat = {name: value for name, value in _flat(values) if name not in UNRECORDED}
+    flat = {name: value for name, value in _flat(values) if not name.startswith(UNRECORDED)}
     kept = {name: value for name, value in flat.items() if not name.startswith("label_sets.")}
     return {
         name: json.dumps(value) if isinstance(value, list) or (name in TEXT and not isinstance(value, str)) else value

@@ -54,11 +54,10 @@ def test_pools_get_the_bits_of_arrays(apart: float, tmp_path: Path) -> None:
     with Local(tmp_path / "scratch"):
         pool = pool_of(X, tmp_path / "points")
         found = [distances_to_centroids(pool, centroids), *assign_to_nearest(pool, centroids)]
-    for one, wanted in zip(
-        found, [distances_to_centroids(X, centroids), *assign_to_nearest(X, centroids)], strict=True
-    ):
-        assert isinstance(one, Pool)
-        np.testing.assert_array_equal(one.array(), wanted)
+        expected = [distances_to_centroids(X, centroids), *assign_to_nearest(X, centroids)]
+        for one, wanted in zip(found, expected, strict=True):
+            assert isinstance(one, Pool)
+            np.testing.assert_array_equal(one.array(), wanted)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -72,8 +72,8 @@ def test_workers_give_the_bits_of_one_process(tmp_path: Path, monkeypatch: pytes
     X = points(3000)
     pool = on_disk(X, tmp_path / "points")
     with connected("local", tmp_path / "scratch", workers=2, chunk=1):
-        model = KMeans(150, random_state=0).fit(pool)
-    assert fitted(model) == fitted(KMeans(150, random_state=0).fit(X))
+        found = fitted(KMeans(150, random_state=0).fit(pool))
+    assert found == fitted(KMeans(150, random_state=0).fit(X))
 
 
 def test_the_number_of_threads_does_not_change_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:

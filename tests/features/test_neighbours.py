@@ -174,9 +174,9 @@ def test_a_pool_on_disk_has_the_neighbours_of_the_array(chunk: int, tmp_path: Pa
     features[200:240] = features[20]
     with Local(tmp_path / "scratch"):
         found = nearest_neighbours(as_folder(tmp_path / "features", features, chunk))
-    assert isinstance(found, Pool)
-    assert found.chunk == min(chunk, 400)
-    np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
+        assert isinstance(found, Pool)
+        assert found.chunk == min(chunk, 400)
+        np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
 
 
 def test_few_rows_of_a_pool_have_the_neighbours_of_the_array(tmp_path: Path) -> None:
@@ -199,5 +199,5 @@ def test_an_infinite_feature_of_a_pool_is_refused(tmp_path: Path) -> None:
 def test_a_cluster_finds_the_same_neighbours(tmp_path: Path) -> None:
     features = clustered(300)
     with connected("local", tmp_path / "scratch", workers=1, chunk=64):
-        found = nearest_neighbours(as_folder(tmp_path / "features", features, 64))
-    np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
+        found = nearest_neighbours(as_folder(tmp_path / "features", features, 64)).array()
+    np.testing.assert_array_equal(found, nearest_neighbours(features))

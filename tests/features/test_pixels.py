@@ -27,5 +27,5 @@ def test_a_pool_gives_a_pool(tmp_path: Path) -> None:
         write(tmp_path / "images", number, chunk)
     with Local(tmp_path / "scratch"):
         scaled = scale_pixels(Pool(tmp_path / "images"), 0.5)
-    assert scaled.chunk == 3
-    np.testing.assert_array_equal(scaled.array(), scale_pixels(images, 0.5))
+        assert scaled.chunk == 3
+        np.testing.assert_array_equal(scaled.array(), scale_pixels(images, 0.5))
