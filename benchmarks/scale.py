@@ -54,7 +54,7 @@ from stages import files
 SIZES = (60_000, 240_000, 1_000_000)
 LARGEST_IN_MEMORY = 240_000
 CLUSTERS, PERCENTILE, BUDGET, NEIGHBOURS, SAMPLE = 500, 30, 1_000, 5, 1_000
-MEMORY, DISK, ONE, TWO, KILLED = "in memory", "on disk", "1 worker", "2 workers", "2 workers, one killed"
+MEMORY, DISK, ONE, TWO, KILLED = "in memory", "on disk", "1 worker", "2 workers", "2, one killed"
 PICTURE = Path("docs/pictures/scale.svg")
 
 Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -74,8 +74,8 @@ def main() -> None:
         for engine in (MEMORY, DISK, ONE, TWO, KILLED):
             if engine == MEMORY and images > LARGEST_IN_MEMORY:
                 continue
-            halves = {step: seconds[step] / 2 for step in TO_KILL_IN} if engine == KILLED else {}
-            measured = alone(_measure, folder, engine, halves)
+            kill_after = {step: seconds[step] / 3 for step in TO_KILL_IN} if engine == KILLED else {}
+            measured = alone(_measure, folder, engine, kill_after)
             seconds = {run["step"]: run["seconds"] for run in measured}
             runs += [{"images": images, "engine": engine, **run} for run in measured]
             print_table(summary(runs))
@@ -143,7 +143,7 @@ TO_KILL_IN = ("gradients", "k-means", "neighbours")
 
 def _measure(folder: Path, engine: str, kill_after: dict[str, float]) -> list[dict[str, Any]]:
     """Take all steps on one engine; in some of them kill a worker after so many seconds."""
-    scratch = (folder / "scratch" / engine.replace(" ", "-")).absolute()
+    scratch = (folder / "scratch" / engine.replace(" ", "-").replace(",", "")).absolute()
     images, labels = Pool(folder / "images"), Pool(folder / "labels").array()
     ridge = KernelRidgeClassifier(classes=range(10))
     seen = SimpleNamespace(images=images.array() if engine == MEMORY else images, labels=labels, ridge=ridge)
@@ -178,10 +178,15 @@ def _warm_up(images: Pool) -> None:
 def _step(name: str, seen: SimpleNamespace, kill_after: float | None) -> dict[str, Any]:
     run = current()
     before = _usage_of_all(run)
-    _killing_one(run, kill_after)
+    worker = min(before.keys() - {os.getpid()}, default=0)
+    killing = threading.Timer(kill_after or 0, os.kill, (worker, signal.SIGKILL))
+    if kill_after is not None:
+        killing.start()
     start = time.perf_counter()
     results = STEPS[name](seen)
     seconds = time.perf_counter() - start
+    too_late = killing.is_alive()
+    killing.cancel()
     after = _usage_of_all(run)
     # A worker that was killed took its count with it; one that came in its place starts from nothing.
     spent = [cpu - before.get(process, (0.0, 0.0))[0] for process, (cpu, _) in after.items()]
@@ -193,6 +198,7 @@ def _step(name: str, seen: SimpleNamespace, kill_after: float | None) -> dict[st
         "cpu_seconds": sum(spent),
         "client_peak_gib": client,
         "worker_peak_gib": max(peaks.values(), default=None),
+        "killed": kill_after is not None and not too_late,
         "digest": _digest(results),
     }
 
@@ -208,12 +214,6 @@ def _usage() -> tuple[int, tuple[float, float]]:
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return os.getpid(), (time.process_time(), peak / 2**20)
-
-
-def _killing_one(run: Local, after: float | None) -> None:
-    if isinstance(run, Cluster) and after is not None:
-        process = next(iter(run.client.run(os.getpid).values()))
-        threading.Timer(after, os.kill, (process, signal.SIGKILL)).start()
 
 
 def _digest(results: list[Any]) -> str:
@@ -266,24 +266,15 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title="Moved images of Fashion-MNIST, steps that look at all of them")
-    for heading in (
-        "images",
-        "",
-        "",
-        "seconds",
-        "CPU seconds",
-        "client, peak GiB",
-        "worker",
-        "same",
-        "inertia",
-        "recall, %",
-    ):
+    numbers = ("killed", "seconds", "CPU seconds", "client, peak GiB", "worker", "same", "inertia", "recall, %")
+    for heading in ("images", "", "", *numbers):
         table.add_column(heading, justify="right" if heading else "left")
     for row in rows:
         table.add_row(
             f"{row['images']:,}",
             row["step"],
             row["engine"],
+            "yes" if row["killed"] else "",
             f"{row['seconds']:.1f}",
             f"{row['cpu_seconds']:.1f}",
             f"{row['client_peak_gib']:.2f}",

@@ -14,8 +14,14 @@ from fewlabels.pool import Pool, write
 
 
 def run(images: int, engine: str, seconds: float, digest: str = "a", step: str = "gradients") -> dict[str, Any]:
-    measured = {"seconds": seconds, "cpu_seconds": 2 * seconds, "client_peak_gib": 0.5, "worker_peak_gib": None}
-    return {"images": images, "engine": engine, "step": step, "digest": digest, **measured}
+    measured = {
+        "seconds": seconds,
+        "cpu_seconds": 2 * seconds,
+        "client_peak_gib": 0.5,
+        "worker_peak_gib": None,
+        "killed": False,
+    }
+    return {"images": images, "engine": engine, "step": step, "digest": digest, "killed": False, **measured}
 
 
 RUNS = [
