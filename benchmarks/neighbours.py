@@ -35,7 +35,7 @@ COUNT = 5
 SAMPLE, LABELS = 2_000, 2_000
 """Rows whose recall is measured, and bought labels that are spread."""
 LISTS, PROBES = 256, 32
-"""Of faiss: about as many lists as ours, and as many looked at as give about the same recall."""
+"""Of faiss: about as many lists as ours, and as many looked at."""
 
 
 def main() -> None:
