@@ -185,7 +185,7 @@ def unit_of(spread: float) -> float:
     return float(2.0 ** np.ceil(np.log2(spread)))
 
 
-def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0) -> Floats:
+def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0, out: NDArray[Any] | None = None) -> Floats:
     """Compute where points lie from an origin, in a unit: in float64, and only then rounded to float32.
 
     Rounded first, points far from zero would lose their differences: float32 has 7 digits.
@@ -195,6 +195,8 @@ def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0) -> Floats:
     X : ndarray of float64, float32 or uint8, shape (n, d)
     origin : ndarray of float64, shape (d,)
     unit : float, default=1
+    out : ndarray, shape (n, d), optional
+        Overwritten with the result, if it is float32, such as X itself; otherwise a new array is made.
 
     Returns
     -------
@@ -206,7 +208,8 @@ def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0) -> Floats:
     array([[0.5],
            [2.5]], dtype=float32)
     """
-    out = np.empty(X.shape, np.float32)
+    if out is None or out.dtype != np.float32:
+        out = np.empty(X.shape, np.float32)
     _relative(X, origin, 1 / unit, out)
     return out
 

@@ -104,7 +104,7 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             histograms[places] = self._histograms(images.take(sample[places]))
 
         for_each_chunk(fill, len(sample), _chunk_of(images.shape[1]))
-        self.pca_ = ScaledPCA(self.n_components).fit(histograms)
+        self.pca_ = ScaledPCA(self.n_components, copy=False).fit(histograms)
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 

@@ -24,6 +24,8 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ----------
     n_components : int
         Numbers kept for each point; fewer where there are fewer points or dimensions.
+    copy : bool, default=True
+        If False, `fit` may overwrite the points, as scikit-learn's PCA does.
 
     Attributes
     ----------
@@ -40,10 +42,11 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ((100, 3), 1.0)
     """
 
-    _parameter_constraints: ClassVar = {"n_components": [WholeNumber(1)]}
+    _parameter_constraints: ClassVar = {"n_components": [WholeNumber(1)], "copy": ["boolean"]}
 
-    def __init__(self, n_components: int) -> None:
+    def __init__(self, n_components: int, copy: bool = True) -> None:
         self.n_components = n_components
+        self.copy = copy
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
@@ -69,7 +72,8 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         points = validate_data(self, X, dtype=DTYPES)
         self.mean_ = center_of(points)
         unit = unit_of(spread_about(points, self.mean_))
-        squares, axes = principal_axes(relative_to(points, self.mean_, unit), min(self.n_components, *points.shape))
+        centred = relative_to(points, self.mean_, unit, out=None if self.copy else points)
+        squares, axes = principal_axes(centred, min(self.n_components, *points.shape))
         mean_square = float(squares.sum(dtype=np.float64)) / len(points)
         scale = mean_square**0.5 if mean_square > 0 else 1.0  # points all alike
         self.components_ = np.ascontiguousarray(axes / (scale * unit), np.float32)
