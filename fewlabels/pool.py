@@ -43,7 +43,7 @@ class Pool:
 
     Raises
     ------
-    ValueError
+    OSError
         If a folder holds no rows, or a file in its middle is missing or of another shape.
 
     Examples
@@ -81,10 +81,10 @@ class Pool:
         names = sorted(path.name for path in self._folder.glob("[0-9]*.npy"))
         for number in range(max(1, len(names))):
             if names[number : number + 1] != [_name(number)]:
-                raise ValueError(f"{self.path}: {_name(number)} is missing; it has {len(names)} files of a pool")
+                raise OSError(f"{self.path}: {_name(number)} is missing; it has {len(names)} files of a pool")
         first, last = (_loaded(self._folder / name, mmap_mode="r") for name in (names[0], names[-1]))
         if first.shape[1:] != last.shape[1:] or first.dtype != last.dtype or len(last) > len(first):
-            raise ValueError(f"{self._folder / names[-1]}: {last.dtype} {last.shape} after {first.dtype} {first.shape}")
+            raise OSError(f"{self._folder / names[-1]}: {last.dtype} {last.shape} after {first.dtype} {first.shape}")
         self.dtype, self.chunk = first.dtype, max(1, len(first))
         self.shape = (len(first) * (len(names) - 1) + len(last), *first.shape[1:])
 
@@ -129,7 +129,7 @@ class Pool:
 
         Raises
         ------
-        ValueError
+        OSError
             If its file is missing or cut short, or has another shape or type than its place asks for.
         """
         if self._array is not None:
@@ -141,7 +141,7 @@ class Pool:
         values = _loaded(path, mmap_mode)
         expected = (rows.stop - rows.start, *self.shape[1:])
         if values.shape != expected or values.dtype != self.dtype:
-            raise ValueError(f"{path}: {values.dtype} {values.shape}, not {self.dtype} {expected}")
+            raise OSError(f"{path}: {values.dtype} {values.shape}, not {self.dtype} {expected}")
         return values
 
     def mapped(self, number: int) -> NDArray[Any]:
@@ -176,7 +176,9 @@ class Pool:
         Raises
         ------
         ValueError
-            If there is no such row, and as `read` does.
+            If there is no such row.
+        OSError
+            As `read` does.
         """
         wanted = np.asarray(rows, np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
@@ -427,9 +429,9 @@ def _loaded(path: Path, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     try:
         values: NDArray[Any] = np.load(path, mmap_mode)
     except FileNotFoundError:
-        raise ValueError(f"{path}: is missing") from None
+        raise OSError(f"{path}: is missing") from None
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read as .npy: {error}") from None
+        raise OSError(f"{path}: cannot be read as .npy: {error}") from None
     return values
 
 

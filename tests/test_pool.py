@@ -96,14 +96,14 @@ def test_a_digest_of_what_holds_a_pool_changes_with_its_files(folder: Path) -> N
 def test_a_missing_file_is_named(folder: Path) -> None:
     pool = Pool(folder)
     (folder / "000001.npy").unlink()
-    with pytest.raises(ValueError, match=r"rows: 000001\.npy is missing; it has 2 files"):
+    with pytest.raises(OSError, match=r"rows: 000001\.npy is missing; it has 2 files"):
         Pool(folder)
     for read in (lambda: pool.read(1), lambda: pool.take([5]), pool.array):
-        with pytest.raises(ValueError, match=r"rows/000001\.npy: is missing"):
+        with pytest.raises(OSError, match=r"rows/000001\.npy: is missing"):
             read()
-    with pytest.raises(ValueError, match=r"000000\.npy is missing; it has 0 files"):
+    with pytest.raises(OSError, match=r"000000\.npy is missing; it has 0 files"):
         Pool(folder.parent)
-    with pytest.raises(ValueError, match=r"nowhere\.npy: is missing"):
+    with pytest.raises(OSError, match=r"nowhere\.npy: is missing"):
         Pool("nowhere.npy")
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_does_not_fit_its_place_is_named(folder: Path, values: NDArr
     np.save(folder / "000001.npy", values)
     pool = Pool(folder)
     for read in (lambda: pool.read(1), lambda: pool.take([4]), pool.array):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(OSError, match=message):
             read()
 
 
@@ -128,14 +128,14 @@ def test_a_file_that_is_cut_short_is_named(folder: Path) -> None:
     for left in (130, 0):
         (folder / "000001.npy").write_bytes((folder / "000001.npy").read_bytes()[:left])
         for read in (lambda: pool.read(1), lambda: pool.take([4])):
-            with pytest.raises(ValueError, match=r"000001\.npy: cannot be read as \.npy"):
+            with pytest.raises(OSError, match=r"000001\.npy: cannot be read as \.npy"):
                 read()
 
 
 @pytest.mark.parametrize("values", [X[:5], X[:2].astype(float), X[:2, :1]])
 def test_a_last_file_that_does_not_fit_is_named_at_once(folder: Path, values: NDArray[np.int16]) -> None:
     np.save(folder / "000002.npy", values)
-    with pytest.raises(ValueError, match=r"000002\.npy: .* after int16 \(4, 2\)"):
+    with pytest.raises(OSError, match=r"000002\.npy: .* after int16 \(4, 2\)"):
         Pool(folder)
 
 
