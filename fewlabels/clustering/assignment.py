@@ -1,20 +1,18 @@
 """Distances of many points to many centroids, and the nearest one, a chunk of points at a time to bound the memory."""
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import pairwise_distances_argmin_min
 
 from fewlabels.arrays import Doubles, Floats, center_of, main_axes, relative_to, spread_about, squared_norms, unit_of
 from fewlabels.pool import Rows
 from fewlabels.run import current
-from fewlabels.threads import compiled, for_each_chunk
+from fewlabels.threads import compiled, for_each_chunk, map_chunks
 
 CHUNK = 1024
 """Rows whose distances to all centroids are held at once: 8 MB of float32 at 2,000 centroids."""
-ROWS_AT_ONCE = 4096
-"""Images that scikit-learn compares with the centroids at once, in float64: 26 MB of 784 pixels."""
 BLOCK = 64
 """Centroids that share one lower bound of their distances, so that most are ruled out together."""
 MOST_AXES = 256
@@ -268,20 +266,20 @@ def distinct_nearest(images: Rows, centroids: NDArray[Any]) -> int:
     return len(np.unique(nearest))
 
 
-def _nearest_rows(rows: slice, images: NDArray[Any], *, centroids: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Find the nearest row of each centroid, and its squared distance."""
-    found = None
-    for start in range(0, len(images), ROWS_AT_ONCE):
-        some = images[start : start + ROWS_AT_ONCE]
-        nearest, squares = pairwise_distances_argmin_min(centroids, some, metric="sqeuclidean")
-        part = nearest + rows.start + start, squares
-        found = part if found is None else _nearer_rows(found, part)
-    assert found is not None  # noqa: S101 — there is an image
-    return found
+def _nearest_rows(rows: slice, images: NDArray[Any], *, centroids: NDArray[Any]) -> tuple[NDArray[Any], Doubles]:
+    """Find the nearest row of each centroid, and its squared distance less the squared norm of the centroid."""
+
+    def of_some(some: slice) -> tuple[NDArray[Any], Doubles]:
+        points = images[some].astype(np.float64)
+        squares = np.square(points).sum(axis=1)[:, None] - 2 * (points @ centroids.T)
+        nearest = squares.argmin(axis=0)
+        return rows.start + some.start + nearest, squares[nearest, np.arange(len(centroids))]
+
+    return functools.reduce(_nearer_rows, map_chunks(of_some, len(images), CHUNK))
 
 
 def _nearer_rows(
-    first: tuple[NDArray[Any], NDArray[Any]], second: tuple[NDArray[Any], NDArray[Any]]
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    first: tuple[NDArray[Any], Doubles], second: tuple[NDArray[Any], Doubles]
+) -> tuple[NDArray[Any], Doubles]:
     nearer = second[1] < first[1]  # not where they are equal: the lower row stays
     return np.where(nearer, second[0], first[0]), np.where(nearer, second[1], first[1])

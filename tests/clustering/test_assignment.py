@@ -68,7 +68,8 @@ def test_nearest_images_of_all_chunks_are_compared(dtype: Any, tmp_path: Path) -
     wanted = cdist(X, centroids).argmin(axis=0)
     nearest, squares = _nearest_rows(slice(0, 6000), X, centroids=centroids)
     np.testing.assert_array_equal(nearest, wanted)
-    np.testing.assert_allclose(squares, cdist(X, centroids, "sqeuclidean").min(axis=0), rtol=1e-6)
+    least = cdist(X, centroids, "sqeuclidean").min(axis=0)
+    np.testing.assert_allclose(squares + np.square(centroids).sum(axis=1), least, atol=1e-9)
     with Local(tmp_path / "scratch"):
         assert distinct_nearest(pool_of(X, tmp_path / "points"), centroids) == len(np.unique(wanted))
 
