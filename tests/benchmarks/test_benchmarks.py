@@ -163,6 +163,7 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "digits": digits.print_table,
     "kmeans": benchmark.print_table,
     "dimensions": dimensions.print_table,
+    "neighbours": neighbours.print_table,
     "logistic_regression": partial(models.print_table, "logistic regression"),
     "network": partial(models.print_table, "network"),
     "pipeline": pipeline.print_table,
