@@ -138,7 +138,7 @@ def _limits(assignments: Rows, distances: Rows, percentile: float) -> Floats:
         ranks, prefixes, before = ranks - (ends - counts)[place], longer[place], shift
     low, high = np.split((prefixes & 0xFFFFFFFF).astype(np.uint32).view(np.float32), 2)
     limits = np.full(int(clusters.max(initial=0)) + 1, np.nan, np.float32)
-    limits[clusters.astype(np.int64)] = _between(low, high, position - below)
+    limits[clusters.astype(np.int64)] = _between(low, high, np.asarray(position - below, np.float64))
     return limits
 
 
