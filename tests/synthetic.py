@@ -1,12 +1,7 @@
-"""Small images with something to learn in them, for tests of classifiers and networks, and small pools."""
-
-from pathlib import Path
-from typing import Any
+"""Small images with something to learn in them, for tests of classifiers and networks."""
 
 import numpy as np
 from numpy.typing import NDArray
-
-from fewlabels.pool import Pool, write
 
 BARS, STRIPES = (8, 9), (12, 8)
 """Height and width of the images of `bars` and of `striped`; both have three classes."""
@@ -32,10 +27,3 @@ def striped(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     for image, label in zip(images, labels, strict=True):
         image[2 + 3 * label : 5 + 3 * label] += 100
     return images.reshape(n, -1), labels
-
-
-def pool_of(values: NDArray[Any], folder: Path, chunk: int) -> Pool:
-    """The same rows on disk, in small chunks."""
-    for number, first in enumerate(range(0, max(1, len(values)), chunk)):
-        write(folder, number, values[first : first + chunk])
-    return Pool(folder)

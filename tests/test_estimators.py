@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from synthetic import pool_of
+from shards import shards
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.dask_cluster import connected
@@ -23,7 +23,7 @@ from fewlabels.run import Local
 @pytest.mark.parametrize(("shape", "chunk"), [((28, 28), 1024), ((40, 40, 3), 128)])
 def test_features_of_a_pool_are_those_of_the_array(shape: tuple[int, ...], chunk: int, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2 * chunk + 77, int(np.prod(shape))), dtype=np.uint8)
-    pool = pool_of(images, tmp_path / "images", chunk)
+    pool = shards(tmp_path / "images", images, chunk)
     wanted, model = HOG(shape, 20).fit(images), HOG(shape, 20).fit(pool)
     np.testing.assert_array_equal(model.pca_.components_, wanted.pca_.components_)
     with Local(tmp_path / "scratch"):
@@ -36,7 +36,7 @@ def test_scores_of_a_pool_are_those_of_the_array(tmp_path: Path) -> None:
     points = np.random.default_rng(0).normal(size=(2500, 6)).astype(np.float32)
     reduced = ScaledPCA(4).fit(points)
     model = KernelRidgeClassifier().fit(reduced.transform(points[:40]), np.arange(40) % 3)
-    pool = pool_of(points, tmp_path / "points", 1024)
+    pool = shards(tmp_path / "points", points, 1024)
     with Local(tmp_path / "scratch"):
         smaller = reduced.transform(pool)
         np.testing.assert_array_equal(smaller.array(), reduced.transform(points))
@@ -49,7 +49,7 @@ def test_scores_of_a_pool_are_those_of_the_array(tmp_path: Path) -> None:
 def test_workers_need_nothing_but_the_model(tmp_path: Path) -> None:
     points = np.random.default_rng(0).normal(size=(2500, 6)).astype(np.float32)
     model = KernelRidgeClassifier().fit(points[:40], np.arange(40) % 3)
-    pool = pool_of(points, tmp_path / "points", 1024)
+    pool = shards(tmp_path / "points", points, 1024)
     with connected("local", tmp_path / "scratch", workers=1, chunk=1024):
         found = model.predict_proba(pool).array()
     np.testing.assert_array_equal(found, model.predict_proba(points))
@@ -63,7 +63,7 @@ def colours(batch: NDArray[np.uint8]) -> NDArray[Any]:
 def test_a_network_looks_at_a_pool_a_chunk_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "_network", lambda *_: Network(8, 32, colours))
     images = np.random.default_rng(0).integers(0, 256, (150, 192), dtype=np.uint8)
-    pool = pool_of(images, tmp_path / "images", 64)
+    pool = shards(tmp_path / "images", images, 64)
     with Local(tmp_path / "scratch"):
         seen = embedding_of(pool, (8, 8, 3))
         model = PretrainedEmbedding((8, 8, 3)).fit(pool)
@@ -90,7 +90,7 @@ def test_a_pool_that_does_not_fit_is_refused(call: Callable[[Pool], Any], messag
     points = np.zeros((7, 2), np.float32)
     points[5, 1] = np.nan
     with Local(tmp_path / "scratch"), pytest.raises(ValueError, match=message):
-        call(pool_of(points, tmp_path / "points", 4))
+        call(shards(tmp_path / "points", points, 4))
 
 
 def test_other_errors_are_what_they_were(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_other_errors_are_what_they_were(tmp_path: Path) -> None:
             raise KeyError(len(X))
 
     with pytest.raises(KeyError, match="3"):
-        Failing().transform(pool_of(np.zeros((7, 2)), tmp_path / "points", 3))
+        Failing().transform(shards(tmp_path / "points", np.zeros((7, 2)), 3))
 
 
 def test_a_chunk_is_mapped_and_a_folder_removed(tmp_path: Path) -> None:
-    pool = pool_of(np.arange(7), tmp_path / "numbers", 4)
+    pool = shards(tmp_path / "numbers", np.arange(7), 4)
     assert isinstance(pool.mapped(1), np.memmap)
     assert pool.mapped(1).tolist() == [4, 5, 6]
     pool.remove()

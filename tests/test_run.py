@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 from distributed import Client
+from shards import shards
 
 from fewlabels import dask_cluster
 from fewlabels import run as run_module
@@ -34,13 +35,7 @@ CHUNKS = 66
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Pool:
-    return pool_of(tmp_path / "rows")
-
-
-def pool_of(folder: Path) -> Pool:
-    for number in range(CHUNKS):
-        write(folder, number, X[number * CHUNK : (number + 1) * CHUNK])
-    return Pool(folder)
+    return shards(tmp_path / "rows", X, CHUNK)
 
 
 def fixed_tree() -> bytes:
@@ -250,7 +245,7 @@ def test_the_same_bits_on_a_cluster(pool: Pool, tmp_path: Path, workers: int) ->
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("faults")
-    pool_of(folder / "rows")
+    shards(folder / "rows", X, CHUNK)
     done = subprocess.run(
         [sys.executable, str(PROJECT / "tests/cluster_faults.py"), str(folder)],
         env=os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"},

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import pool_of
+from shards import shards
 
 from fewlabels.label_set import UNKNOWN, LabelSet
 from fewlabels.run import Local
@@ -132,7 +132,7 @@ def test_scores_of_pools_are_those_of_arrays(tmp_path: Path) -> None:
     confidence = random.uniform(0.3, 1, 500).astype(np.float32)
     some = label_set([1, 100, 400], [1, 0, 2])
     labels, clusters, sure = (
-        pool_of(values, tmp_path / str(values.dtype), 70) for values in (truth, assignments, confidence)
+        shards(tmp_path / str(values.dtype), values, 70) for values in (truth, assignments, confidence)
     )
     known = truth != UNKNOWN
     most = sum(np.bincount(truth[known & (assignments == cluster)], minlength=1).max() for cluster in range(7))

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
+from shards import shards
 
 from fewlabels.clustering.assignment import (
     _nearest_rows,
@@ -15,7 +15,7 @@ from fewlabels.clustering.assignment import (
     distinct_nearest,
 )
 from fewlabels.clustering.nonempty import assign_all
-from fewlabels.pool import Pool, write
+from fewlabels.pool import Pool
 from fewlabels.run import Local
 
 
@@ -35,12 +35,6 @@ def test_small_distances_among_large_ones_keep_their_digits() -> None:
     assert not distances_to_centroids(points, points).diagonal().any()
 
 
-def pool_of(X: NDArray[Any], folder: Path, chunk: int = 1024) -> Pool:
-    for number in range(-(-len(X) // chunk)):
-        write(folder, number, X[number * chunk : (number + 1) * chunk])
-    return Pool(folder)
-
-
 @pytest.mark.parametrize("apart", [1, 0], ids=["many centroids", "centroids that coincide"])
 def test_pools_get_the_bits_of_arrays(apart: float, tmp_path: Path) -> None:
     """Where centroids coincide, all points give the unit; and their number decides whether axes are worth their cost.
@@ -52,7 +46,7 @@ def test_pools_get_the_bits_of_arrays(apart: float, tmp_path: Path) -> None:
     X = np.ones((3000, 320), np.float32)
     X[1024:] += 1e3 * random.normal(size=(1976, 320)).astype(np.float32)
     with Local(tmp_path / "scratch"):
-        pool = pool_of(X, tmp_path / "points")
+        pool = shards(tmp_path / "points", X)
         found = [distances_to_centroids(pool, centroids), *assign_to_nearest(pool, centroids)]
         expected = [distances_to_centroids(X, centroids), *assign_to_nearest(X, centroids)]
         for one, wanted in zip(found, expected, strict=True):
@@ -71,7 +65,7 @@ def test_nearest_images_of_all_chunks_are_compared(dtype: Any, tmp_path: Path) -
     least = cdist(X, centroids, "sqeuclidean").min(axis=0)
     np.testing.assert_allclose(squares + np.square(centroids).sum(axis=1), least, atol=1e-9)
     with Local(tmp_path / "scratch"):
-        assert distinct_nearest(pool_of(X, tmp_path / "points"), centroids) == len(np.unique(wanted))
+        assert distinct_nearest(shards(tmp_path / "points", X), centroids) == len(np.unique(wanted))
 
 
 @pytest.mark.parametrize("empty", [[3], [0, 5, 6, 7]])
@@ -84,7 +78,7 @@ def test_centroids_without_points_take_the_farthest(empty: list[int], tmp_path: 
     farthest = np.argsort(-distances, kind="stable")[: len(empty)]
     moved = centroids.copy()
     moved[empty] = X[farthest]
-    for points in (X, pool_of(X, tmp_path / "points")):
+    for points in (X, shards(tmp_path / "points", X)):
         given = centroids.copy()
         labels, distances, distinct = assign_all(points, given)
         np.testing.assert_array_equal(given, moved)

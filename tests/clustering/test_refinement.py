@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
+from shards import shards
 from sklearn.exceptions import ConvergenceWarning
 
 from fewlabels.clustering import refinement
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.clustering.refinement import sample_size, sampled_rows
 from fewlabels.dask_cluster import connected
-from fewlabels.pool import Pool, write
+from fewlabels.pool import Pool
 from fewlabels.run import Local
 
 CHUNK = 1024
@@ -33,12 +34,6 @@ def points(n: int = 5000, d: int = 70, dtype: Any = np.float32) -> NDArray[Any]:
     return X.clip(0, 255).astype(dtype) if dtype == np.uint8 else X.astype(dtype)
 
 
-def on_disk(X: NDArray[Any], folder: Path, chunk: int = CHUNK) -> Pool:
-    for number in range(-(-len(X) // chunk)):
-        write(folder, number, X[number * chunk : (number + 1) * chunk])
-    return Pool(folder)
-
-
 def fitted(model: KMeans) -> list[Any]:
     rows = [one.array() if isinstance(one, Pool) else one for one in (model.labels_, model.distances_)]
     return [model.cluster_centers_.tobytes(), *(one.tobytes() for one in rows), model.inertia_, model.n_iter_]
@@ -54,7 +49,7 @@ def test_a_pool_gives_the_bits_of_an_array(dtype: Any, n: int, k: int, tmp_path:
     whole = KMeans(k, random_state=0).fit(X)
     for chunk in (CHUNK, 2 * CHUNK):
         with Local(tmp_path / "scratch"):
-            pool = on_disk(X, tmp_path / str(chunk), chunk)
+            pool = shards(tmp_path / str(chunk), X, chunk)
             model = KMeans(k, random_state=0).fit(pool)
             assert fitted(model) == fitted(whole)
             assert isinstance(model.labels_, Pool)
@@ -70,7 +65,7 @@ def test_a_pool_gives_the_bits_of_an_array(dtype: Any, n: int, k: int, tmp_path:
 def test_workers_give_the_bits_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refinement, "ROUNDS", 2)
     X = points(3000)
-    pool = on_disk(X, tmp_path / "points")
+    pool = shards(tmp_path / "points", X)
     with connected("local", tmp_path / "scratch", workers=2, chunk=1):
         found = fitted(KMeans(150, random_state=0).fit(pool))
     assert found == fitted(KMeans(150, random_state=0).fit(X))
@@ -138,7 +133,7 @@ def test_fewer_distinct_points_than_clusters_are_dealt_out(distinct: int, tmp_pa
     assert np.bincount(whole.labels_, minlength=60).min() >= 1
     np.testing.assert_allclose(whole.distances_, 0, atol=1e-6)
     with Local(tmp_path / "scratch"), pytest.warns(ConvergenceWarning):
-        assert fitted(KMeans(60, random_state=0).fit(on_disk(X, tmp_path / "points"))) == fitted(whole)
+        assert fitted(KMeans(60, random_state=0).fit(shards(tmp_path / "points", X))) == fitted(whole)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -159,7 +154,7 @@ def test_outliers_are_clustered_in_float64(tmp_path: Path) -> None:
     assert set(whole.labels_[2500:]).isdisjoint(whole.labels_[:2500])
     np.testing.assert_allclose(whole.distances_[:2500], cdist(X[:2500], whole.cluster_centers_).min(axis=1), rtol=1e-4)
     with Local(tmp_path / "scratch"):
-        pool = on_disk(X, tmp_path / "points")
+        pool = shards(tmp_path / "points", X)
         model = KMeans(6, random_state=0).fit(pool)
         assert fitted(model) == fitted(whole)
         np.testing.assert_array_equal(model.transform(pool).array(), whole.transform(X))
@@ -170,7 +165,7 @@ def test_the_row_of_what_is_no_number_is_named(value: float, message: str, tmp_p
     X = points(3000, 3)
     model = KMeans(5, random_state=0).fit(X)
     X[[2047, 2999], 2] = value
-    pool = on_disk(X, tmp_path)
+    pool = shards(tmp_path, X)
     for method in (KMeans(5).fit, model.predict, model.transform, model.score):
         with pytest.raises(ValueError, match=message):
             method(pool)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shards import shards
 from sklearn.datasets import make_blobs
 from sklearn.metrics import pairwise_distances
 
-from fewlabels import pool as pools
 from fewlabels.dask_cluster import connected
 from fewlabels.features import neighbours
 from fewlabels.features.neighbours import nearest_neighbours
@@ -29,12 +29,6 @@ def by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 def clustered(rows: int) -> np.ndarray:
     points, _ = make_blobs(rows, 8, centers=rows // 20, cluster_std=2.0, random_state=0)
     return points.astype(np.float32)
-
-
-def as_folder(folder: Path, features: np.ndarray, chunk: int) -> Pool:
-    for number in range(-(-len(features) // chunk)):
-        pools.write(folder, number, features[number * chunk : (number + 1) * chunk])
-    return Pool(folder)
 
 
 @pytest.mark.usefixtures("either_way")
@@ -173,7 +167,7 @@ def test_a_pool_on_disk_has_the_neighbours_of_the_array(chunk: int, tmp_path: Pa
     features[350] = 1e9
     features[200:240] = features[20]
     with Local(tmp_path / "scratch"):
-        found = nearest_neighbours(as_folder(tmp_path / "features", features, chunk))
+        found = nearest_neighbours(shards(tmp_path / "features", features, chunk))
         assert isinstance(found, Pool)
         assert found.chunk == min(chunk, 400)
         np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
@@ -181,7 +175,7 @@ def test_a_pool_on_disk_has_the_neighbours_of_the_array(chunk: int, tmp_path: Pa
 
 def test_few_rows_of_a_pool_have_the_neighbours_of_the_array(tmp_path: Path) -> None:
     features = clustered(100)
-    found = nearest_neighbours(as_folder(tmp_path, features, 30))
+    found = nearest_neighbours(shards(tmp_path, features, 30))
     assert found.chunk == 30
     np.testing.assert_array_equal(found.array(), nearest_neighbours(features))
     assert nearest_neighbours(Pool(features[:1])).shape == (1, 0)
@@ -192,12 +186,12 @@ def test_an_infinite_feature_of_a_pool_is_refused(tmp_path: Path) -> None:
     features = clustered(3000)
     features[1234, 3] = np.inf
     with pytest.raises(ValueError, match="features contains infinity"), Local(tmp_path / "scratch"):
-        nearest_neighbours(as_folder(tmp_path / "features", features, 500))
+        nearest_neighbours(shards(tmp_path / "features", features, 500))
 
 
 @pytest.mark.usefixtures("by_lists")
 def test_a_cluster_finds_the_same_neighbours(tmp_path: Path) -> None:
     features = clustered(300)
     with connected("local", tmp_path / "scratch", workers=1, chunk=64):
-        found = nearest_neighbours(as_folder(tmp_path / "features", features, 64)).array()
+        found = nearest_neighbours(shards(tmp_path / "features", features, 64)).array()
     np.testing.assert_array_equal(found, nearest_neighbours(features))

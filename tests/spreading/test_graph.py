@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from synthetic import pool_of
+from shards import shards
 
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.pool import as_pool
@@ -110,10 +110,10 @@ def test_spreading_over_a_pool_is_that_over_the_array(chunk: int, scratch: bool,
     start = np.random.default_rng(1).dirichlet([0.3, 1, 1], 100).astype(np.float32)
     wanted = neighbour_graph(neighbours)
     with Local(tmp_path / "scratch" if scratch else None):
-        joined = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", chunk))
+        joined = neighbour_graph(shards(tmp_path / "neighbours", neighbours, chunk))
         assert isinstance(joined, ChunkedGraph)
         assert joined.shape == wanted.shape
-        probabilities = pool_of(start, tmp_path / "start", chunk)
+        probabilities = shards(tmp_path / "start", start, chunk)
         for weight in (0, 0.5, 0.9):
             found = spread_over_graph(probabilities, joined, weight)
             np.testing.assert_array_equal(found.array(), spread_over_graph(start, wanted, weight))
@@ -129,7 +129,7 @@ def test_spreading_over_a_pool_is_that_over_the_array(chunk: int, scratch: bool,
 def test_the_parts_of_a_graph_have_the_entries_of_the_matrix(tmp_path: Path) -> None:
     neighbours = neighbours_with_a_hub(50)
     wanted = neighbour_graph(neighbours)
-    parts = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", 20)).parts
+    parts = neighbour_graph(shards(tmp_path / "neighbours", neighbours, 20)).parts
     for number in range(3):
         part, own = parts.take([number])[0], wanted[20 * number : 20 * (number + 1)]
         assert part["starts"][: own.shape[0] + 1].tolist() == own.indptr.tolist()
@@ -139,8 +139,8 @@ def test_the_parts_of_a_graph_have_the_entries_of_the_matrix(tmp_path: Path) -> 
 
 def test_a_pool_without_neighbours_keeps_its_probabilities(tmp_path: Path) -> None:
     start = np.random.default_rng(1).dirichlet([1, 1], 5).astype(np.float32)
-    joined = neighbour_graph(pool_of(np.empty((5, 0), np.int32), tmp_path / "none", 2))
-    found = spread_over_graph(pool_of(start, tmp_path / "start", 2), joined, 0.5)
+    joined = neighbour_graph(shards(tmp_path / "none", np.empty((5, 0), np.int32), 2))
+    found = spread_over_graph(shards(tmp_path / "start", start, 2), joined, 0.5)
     np.testing.assert_allclose(found.array(), start, rtol=1e-5)
 
 
@@ -148,12 +148,12 @@ def test_a_pool_without_neighbours_keeps_its_probabilities(tmp_path: Path) -> No
 def test_a_neighbour_that_is_no_image_is_refused(wrong: int, tmp_path: Path) -> None:
     neighbours = np.array([[1], [0], [1], [wrong], [3]], np.int32)
     with pytest.raises(ValueError, match="neighbours: one of row 3 is none of 5 images"):
-        neighbour_graph(pool_of(neighbours, tmp_path / "wrong", 2))
+        neighbour_graph(shards(tmp_path / "wrong", neighbours, 2))
 
 
 def test_the_first_wrong_row_of_a_pool_is_named(tmp_path: Path) -> None:
     start = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
     start[3:] = np.nan
-    joined = neighbour_graph(pool_of(np.array([[1], [0], [1], [2], [3]], np.int32), tmp_path / "neighbours", 2))
+    joined = neighbour_graph(shards(tmp_path / "neighbours", np.array([[1], [0], [1], [2], [3]], np.int32), 2))
     with pytest.raises(ValueError, match="probabilities: row 3 is not 0 or more"):
-        spread_over_graph(pool_of(start, tmp_path / "start", 2), joined, 0.5)
+        spread_over_graph(shards(tmp_path / "start", start, 2), joined, 0.5)

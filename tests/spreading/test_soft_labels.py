@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from synthetic import pool_of
+from shards import shards
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.neighbours import nearest_neighbours
@@ -121,8 +121,8 @@ def test_soft_labels_of_a_pool_are_those_of_the_array(tmp_path: Path) -> None:
     classifier = KernelRidgeClassifier(gamma=0.05, classes=range(2))
     wanted, weight = soft_labels(features, neighbour_graph(neighbours), rows, truth[rows], classifier, random_state=0)
     with Local(tmp_path / "scratch"):
-        joined = neighbour_graph(pool_of(neighbours, tmp_path / "neighbours", 1024))
-        pool = pool_of(features, tmp_path / "features", 1024)
+        joined = neighbour_graph(shards(tmp_path / "neighbours", neighbours, 1024))
+        pool = shards(tmp_path / "features", features, 1024)
         found, taken = soft_labels(pool, joined, rows, truth[rows], classifier, random_state=0)
         assert weight == taken == 0.5
         np.testing.assert_array_equal(found.array(), wanted)
@@ -163,7 +163,7 @@ def test_the_same_images_are_drawn_from_a_pool(most: int, tmp_path: Path) -> Non
     assert len(drawn) == min(max(most, 3), len(possible))
     assert set(known.rows) <= set(drawn.rows) <= set(possible)
     for chunk in (300, 64, 7):
-        pools = (pool_of(rows, tmp_path / f"{chunk}-{rows.dtype}", chunk) for rows in (probabilities, trained_on))
+        pools = (shards(tmp_path / f"{chunk}-{rows.dtype}", rows, chunk) for rows in (probabilities, trained_on))
         for sources in (tuple(pools), (Pool(probabilities, chunk), trained_on)):
             same = confident_labels(sources[0], known, sources[1], **how)
             for name, values in drawn.arrays().items():
