@@ -2,8 +2,9 @@
 
 Each step of the pipeline that looks at all images, on a pile of `benchmarks.pile`: in this process, in memory and on
 disk, and on a cluster of one and of two workers; and once more with two, one of which is killed in the middle of three
-of the steps. A digest of each result shows whether it is the same. Each of these has a process of its own. CPU seconds
-are those of all processes together, so that other load on a shared machine matters little; peaks are of each step.
+of the steps. A digest of each result shows whether it is the same. k-means is compared with a fit on all images in
+memory at once, as few images are fitted. Each of these has a process of its own. CPU seconds are those of all processes
+together, so that other load on a shared machine matters little; peaks are of each step.
 
 Writes to metrics/benchmarks.json, and docs/pictures/scale.svg.
 """
@@ -15,18 +16,20 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -40,6 +43,7 @@ from fewlabels.choosing.cluster_margin import cluster_margin
 from fewlabels.choosing.representatives import nearest_members
 from fewlabels.choosing.rounds import simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
+from fewlabels.clustering import kmeans
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.dask_cluster import Cluster, connected
 from fewlabels.features.hog import HOG
@@ -53,8 +57,10 @@ from stages import files
 
 SIZES = (60_000, 240_000, 1_000_000)
 LARGEST_IN_MEMORY = 240_000
-CLUSTERS, PERCENTILE, BUDGET, NEIGHBOURS, SAMPLE = 500, 30, 1_000, 5, 1_000
-MEMORY, DISK, ONE, TWO, KILLED = "in memory", "on disk", "1 worker", "2 workers", "2, one killed"
+CLUSTERS, MORE_CLUSTERS, PERCENTILE, BUDGET, NEIGHBOURS, SAMPLE = 500, 2_000, 30, 1_000, 5, 1_000
+MEMORY, DISK, ONE, TWO, KILLED, WHOLE = "in memory", "on disk", "1 worker", "2 workers", "2, one killed", "at once"
+ENGINES = (MEMORY, DISK, ONE, TWO, KILLED, WHOLE)
+FEW_CLUSTERS, MANY_CLUSTERS = f"k-means, {CLUSTERS}", f"k-means, {MORE_CLUSTERS:,}"
 PICTURE = Path("docs/pictures/scale.svg")
 
 Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -71,7 +77,7 @@ def main() -> None:
         if not (folder / "labels").is_dir():
             pile(images, folder)
         seconds: dict[str, float] = {}
-        for engine in (MEMORY, DISK, ONE, TWO, KILLED):
+        for engine in ENGINES:
             if engine == MEMORY and images > LARGEST_IN_MEMORY:
                 continue
             kill_after = {step: seconds[step] / 3 for step in TO_KILL_IN} if engine == KILLED else {}
@@ -98,7 +104,14 @@ def _gradients(seen: SimpleNamespace) -> list[Any]:
 
 def _clusters(seen: SimpleNamespace) -> list[Any]:
     seen.kmeans = KMeans(CLUSTERS, random_state=0).fit(seen.features)
+    seen.inertias[FEW_CLUSTERS] = seen.kmeans.inertia_
     return [seen.kmeans.labels_, seen.kmeans.distances_]
+
+
+def _more_clusters(seen: SimpleNamespace) -> list[Any]:
+    more = KMeans(MORE_CLUSTERS, random_state=0).fit(seen.features)
+    seen.inertias[MANY_CLUSTERS] = more.inertia_
+    return [more.labels_, more.distances_]
 
 
 def _representatives(seen: SimpleNamespace) -> list[Any]:
@@ -128,14 +141,15 @@ def _soft_labels(seen: SimpleNamespace) -> list[Any]:
 
 STEPS: dict[str, Callable[[SimpleNamespace], list[Any]]] = {
     "gradients": _gradients,
-    "k-means": _clusters,
+    FEW_CLUSTERS: _clusters,
+    MANY_CLUSTERS: _more_clusters,
     "representatives": _representatives,
     "percentile": _percentile,
     "active rounds": _active,
     "neighbours": _neighbours,
     "soft labels": _soft_labels,
 }
-TO_KILL_IN = ("gradients", "k-means", "neighbours")
+TO_KILL_IN = ("gradients", FEW_CLUSTERS, "neighbours")
 
 
 # ---- one process
@@ -146,14 +160,19 @@ def _measure(folder: Path, engine: str, kill_after: dict[str, float]) -> list[di
     scratch = (folder / "scratch" / engine.replace(" ", "-").replace(",", "")).absolute()
     images, labels = Pool(folder / "images"), Pool(folder / "labels").array()
     ridge = KernelRidgeClassifier(classes=range(10))
-    seen = SimpleNamespace(images=images.array() if engine == MEMORY else images, labels=labels, ridge=ridge)
+    seen = SimpleNamespace(
+        images=images.array() if engine == MEMORY else images, labels=labels, ridge=ridge, inertias={}
+    )
     with Local():
         _warm_up(images)
     with _engine(engine, scratch):
-        measured = [_step(name, seen, kill_after.get(name)) for name in STEPS]
+        if engine == WHOLE:
+            measured = _fitted_at_once(seen)
+        else:
+            measured = [_step(name, seen, kill_after.get(name)) for name in STEPS]
         for row in measured:
-            if row["step"] == "k-means":
-                row["inertia"] = float(seen.kmeans.inertia_)
+            if row["step"] in seen.inertias:
+                row["inertia"] = float(seen.inertias[row["step"]])
             elif row["step"] == "neighbours":
                 sample = evenly_spaced(len(images), SAMPLE)
                 row["recall"] = recall(as_pool(seen.neighbours).take(sample), _nearest_of(sample, seen.features))
@@ -161,16 +180,25 @@ def _measure(folder: Path, engine: str, kill_after: dict[str, float]) -> list[di
     return measured
 
 
+def _fitted_at_once(seen: SimpleNamespace) -> list[dict[str, Any]]:
+    """Take the steps of k-means as with few images: all features in memory, each move with the latest centroids."""
+    _gradients(seen)
+    seen.features = as_pool(seen.features).array()
+    with mock.patch.object(kmeans, "_are_few", return_value=True):
+        return [_step(name, seen, None) for name in (FEW_CLUSTERS, MANY_CLUSTERS)]
+
+
 def _engine(engine: str, scratch: Path) -> Any:
     if engine == MEMORY:
         return nullcontext()
-    return Local(scratch) if engine == DISK else connected("local", scratch, workers=1 if engine == ONE else 2)
+    return Local(scratch) if engine in (DISK, WHOLE) else connected("local", scratch, workers=1 if engine == ONE else 2)
 
 
 def _warm_up(images: Pool) -> None:
     """Compile the loops, or read them from disk, with few images."""
     few = images.take(np.arange(min(len(images), 6_000)))
-    seen = SimpleNamespace(images=few, labels=np.arange(len(few)) % 10, ridge=KernelRidgeClassifier(classes=range(10)))
+    ridge = KernelRidgeClassifier(classes=range(10))
+    seen = SimpleNamespace(images=few, labels=np.arange(len(few)) % 10, ridge=ridge, inertias={})
     for step in (_gradients, _clusters, _neighbours):
         step(seen)
 
@@ -257,33 +285,40 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for run in runs:
         row, other = dict(run), on_disk.get((run["images"], run["step"]))
-        row["same"] = None if other is None else row["digest"] == other
+        row["same"] = None if other is None or run["engine"] == WHOLE else row["digest"] == other
         del row["digest"]
         rows.append(row)
     return rows
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print the rows of one section of metrics/benchmarks.json."""
-    table = Table(title="Moved images of Fashion-MNIST, steps that look at all of them")
-    numbers = ("killed", "seconds", "CPU seconds", "client, peak GiB", "worker", "same", "inertia", "recall, %")
-    for heading in ("images", "", "", *numbers):
-        table.add_column(heading, justify="right" if heading else "left")
-    for row in rows:
-        table.add_row(
-            f"{row['images']:,}",
-            row["step"],
-            row["engine"],
-            "yes" if row["killed"] else "",
-            f"{row['seconds']:.1f}",
-            f"{row['cpu_seconds']:.1f}",
-            f"{row['client_peak_gib']:.2f}",
-            "" if row["worker_peak_gib"] is None else f"{row['worker_peak_gib']:.2f}",
-            {True: "yes", False: "no", None: ""}[row["same"]],
-            f"{row['inertia']:,.1f}" if "inertia" in row else "",
-            f"{100 * row['recall']:.2f}" if "recall" in row else "",
-        )
-    Console(width=140).print(table)
+    """Print the rows of one section of metrics/benchmarks.json, a line for each step of a pile."""
+    table = Table(title="Moved images of Fashion-MNIST, steps that look at all of them: CPU seconds", box=box.SIMPLE)
+    beside = ("MiB, process", "MiB, worker", "all the same", "inertia, %", "recall, %")
+    for heading in ("", *ENGINES, *beside):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
+    for images in sorted({row["images"] for row in rows}):
+        table.add_section()
+        table.add_row(f"{images:,} images", style="bold")
+        for step in STEPS:
+            mine = [row for row in rows if (row["images"], row["step"]) == (images, step)]
+            by_engine = {row["engine"]: row for row in mine if row["killed"] or row["engine"] != KILLED}
+            if by_engine:
+                seconds = (f"{by_engine[one]['cpu_seconds']:,.1f}" if one in by_engine else "" for one in ENGINES)
+                table.add_row(step, *seconds, *_beside(by_engine))
+    Console(width=120).print(table)
+
+
+def _beside(by_engine: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Write peaks of memory, and how good a step is; inertia is compared with that of all points at once."""
+    bounded = [row for engine, row in by_engine.items() if engine not in (MEMORY, WHOLE)]
+    for process in ("client_peak_gib", "worker_peak_gib"):
+        yield f"{1024 * max((row[process] or 0 for row in bounded), default=0):.0f}"
+    yield "yes" if all(row["same"] is not False for row in by_engine.values()) else "NO"
+    disk = by_engine.get(DISK, {})
+    compared = "inertia" in disk and WHOLE in by_engine
+    yield f"{100 * (disk['inertia'] / by_engine[WHOLE]['inertia'] - 1):+.2f}" if compared else ""
+    yield f"{100 * disk['recall']:.2f}" if "recall" in disk else ""
 
 
 def picture(rows: list[dict[str, Any]]) -> Figure:

@@ -50,6 +50,8 @@ CONFIGURATION = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
 }
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Run by our workers when they start: the terminal sends Ctrl-C to them, too, and the client ends them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
 
 
@@ -192,7 +194,10 @@ class Cluster(Local):
                 if self.client.scheduler_info(n_workers=0)["n_workers"]:
                     alive = time.monotonic()
             if time.monotonic() > alive + PATIENCE:
-                raise EngineError(f"engine.scheduler: {self.address}: no worker is left, during {work.name}")
+                raise EngineError(
+                    f"engine.scheduler: {self.address}: no worker is left, during {work.name}: "
+                    "did they need more memory than they have?"
+                )
             if time.monotonic() > started + STALLED:
                 raise EngineError(f"engine.scheduler: {self.address}: no task done for {STALLED} s, during {work.name}")
 
@@ -286,7 +291,7 @@ def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int 
                 _local_cluster(folder, workers=workers, memory=memory, scheduler_port=port, dashboard_address=dashboard)
             )
         except (OSError, RuntimeError) as error:
-            raise EngineError(f"port {port}: {error}") from None
+            raise EngineError(f"port {port}: is it taken? {error}") from None
         yield cluster.scheduler_address, cluster.dashboard_link
 
 
@@ -304,6 +309,7 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
             threads_per_worker=1,
             memory_limit=memory,
             local_directory=str(Path(folder).absolute()),
+            preload=IGNORE_CTRL_C,
             **{"dashboard_address": "127.0.0.1:0", **where},
         ) as cluster,
     ):

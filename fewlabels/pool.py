@@ -27,8 +27,8 @@ class Pool:
     ----------
     source : array-like, str or Path
         An array; a .npy file, which is mapped into memory; or a folder of .npy files as `write` makes them.
-    chunk : int, default=20480
-        Rows in a chunk of an array or of one file; a folder has as many as its files.
+    chunk : int, optional
+        Rows in a chunk of an array or of one file, as from `chunk_of` if not given; a folder has as many as its files.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Pool:
            [0, 1]])
     """
 
-    def __init__(self, source: ArrayLike | str | Path, chunk: int = CHUNK) -> None:
+    def __init__(self, source: ArrayLike | str | Path, chunk: int | None = None) -> None:
         self.path: Path | None = None
         self._array: NDArray[Any] | None = None
         if isinstance(source, (str, Path)):
@@ -71,7 +71,8 @@ class Pool:
             if isinstance(self._array, np.memmap) and isinstance(self._array.base, mmap.mmap):
                 self.path = Path(str(self._array.filename))
         if self._array is not None:
-            self.shape, self.dtype, self.chunk = self._array.shape, self._array.dtype, chunk
+            self.shape, self.dtype = self._array.shape, self._array.dtype
+            self.chunk = chunk or chunk_of(self.dtype.itemsize * int(np.prod(self.shape[1:])))
         else:
             self._measure()
         self.chunks = max(1, -(-len(self) // self.chunk))
@@ -190,7 +191,7 @@ class Pool:
         order = np.argsort(wanted, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
             number = int(numbers[places[0]])
-            taken[places] = self._file(number, mmap_mode="r")[wanted[places] - number * self.chunk]
+            taken[places] = self.mapped(number)[wanted[places] - number * self.chunk]
         return taken
 
     def array(self) -> NDArray[Any]:
@@ -435,6 +436,9 @@ def _loaded(path: Path, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     return values
 
 
-def _opened(path: Path, chunk: int, _: tuple[Any, ...]) -> Pool:
+def _opened(path: Path, chunk: int, identity: tuple[Any, ...]) -> Pool:
     """Open a pool that was pickled with its identity, so that a digest of what holds it changes with its files."""
-    return Pool(path, chunk)
+    pool = Pool(path, chunk)
+    if pool.identity() != identity:
+        raise OSError(f"{path}: its files have changed")
+    return pool

@@ -172,7 +172,7 @@ class Local:
             return [Pool(np.concatenate(column), work.chunk) for column in columns]
         digest = work.digest()
         finals = folders or [self._unfinished / f"rows-{digest}-{place}" for place in range(outputs)]
-        if folders or not all(final.is_dir() for final in finals):
+        if folders or not all(final.is_dir() and Pool(final).chunks == work.chunks for final in finals):
             partials = [_partial_of(final, digest) for final in finals]
             missing = [n for n in range(work.chunks) if not all(pools_on_disk.written(one, n) for one in partials)]
             self._write(work, missing, partials)

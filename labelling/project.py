@@ -1,8 +1,11 @@
 """What labelling starts from: the pile as the pipeline has read it, and what params.yaml says of the questions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,12 @@ from fewlabels.arrays import Floats
 from fewlabels.choosing.questions import draw_order
 from fewlabels.choosing.representatives import nearest_of
 from fewlabels.choosing.rounds import QueryStrategy
-from fewlabels.pool import Rows, as_pool
+from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.run import Local
 from labelling import verdicts
 from labelling.answers import Answer
 from labelling.verdicts import Verdict
-from stages import budget, files, inputs, params, questions, ridge, sources
+from stages import budget, engine, files, inputs, params, questions, ridge, sources
 
 NEEDED = ("flat/names.txt", "flat/classes.json", "features/train.npy", "features/chosen.json", "clusters/distances.npy")
 
@@ -42,6 +46,16 @@ class Project:
     features: Rows
     originals: NDArray[np.int64]
     undecided: bool
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Compute with a pile on disk as its stages do, in a folder that is removed, for as long as the block lasts."""
+        if not isinstance(self.features, Pool):
+            yield
+            return
+        engine.SCRATCH.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=engine.SCRATCH, prefix="label-") as folder, Local(Path(folder)):
+            yield
 
     @cached_property
     def row_of(self) -> dict[str, int]:

@@ -263,6 +263,11 @@ class Session:
         self._excluded = self._never_asked()
         self._read = version
 
+    def _choose(self, *given: Any, **how: Any) -> tuple[int, NDArray[np.int64]]:
+        """Choose the next questions, in the thread of the worker; of a pile on disk, a chunk at a time."""
+        with self.project.run():
+            return next_questions(*given, **how)
+
     def _now(self) -> str:
         """Give the time, later than that of any answer of this person."""
         mine = [one.when for one in self._answers if one.who == self.who]
@@ -367,7 +372,7 @@ class Session:
         done = self._round[1] if self._round and self._round[0] == (base, len(answered)) else None
         if done is None:
             done = self._worker.submit(
-                next_questions,
+                self._choose,
                 self.project.query(self._number),
                 self.project.features,
                 *training,

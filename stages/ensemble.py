@@ -7,7 +7,9 @@ more images that would take too long: there the student is left out if, although
 them worse than the regression does each one when it is left out.
 """
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from fewlabels.arrays import Floats
 from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.pool import Rows, as_pool
-from fewlabels.run import Local
+from fewlabels.run import Local, current
 from fewlabels.spreading.graph import neighbour_graph
 from stages import command, files, inputs, label_sets, params, ridge, students, trainer
 
@@ -42,7 +44,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         others = ", ".join(one for one in members if one not in voting)
         print(f"ensemble on {name}: left out, because worse on the bought labels: {others}", flush=True)
 
-    def voted(_: slice, features: Floats, images: NDArray[np.uint8]) -> Floats:
+    def voted(_: slice, features: Floats, images: NDArray[np.uint8], *, models: str = "") -> Floats:
         """Compute what soft voting does, with the features that are there, and with one look at each image."""
         by_member = {"ridge": teacher[-1].predict_proba(features)}
         if len(voting) > 1:
@@ -53,9 +55,10 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         """Compute them here, whatever the engine: a network's threads are those of this process."""
         if rows is not None:
             return voted(slice(0, len(rows)), inputs.seen(part, rows), inputs.pixels(part, rows))
-        label = f"ensemble, {part} images"
-        with Local():
-            predicted: Rows = Local().map(voted, inputs.features(part), inputs.images(part), label=label)
+        with Path(f"data/models/ensemble/{name}.joblib").open("rb") as file:
+            models = hashlib.file_digest(file, "sha256").hexdigest()  # what chunks of an earlier run are compared by
+        run, label = Local(current().scratch), f"ensemble, {part} images"
+        predicted: Rows = run.map(voted, inputs.features(part), inputs.images(part), models=models, label=label)
         return predicted
 
     return trainer.Trained(soft_voting({one: members[one] for one in voting}), probabilities, everywhere=True)

@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.pool import Pool, Rows, as_pool, publish, remove
 
 
 @contextmanager
@@ -38,7 +38,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
-            _remove_folder(path)
+            if path.is_dir():
+                remove(path)
             partial.replace(path)
     finally:
         with suppress(OSError):  # what could not be written cannot always be removed
@@ -104,16 +105,9 @@ def folder_written(path: str | Path) -> Iterator[Path]:
         with written(path):
             partial.mkdir(parents=True)
             yield partial
-            _remove_folder(path)
-            path.unlink(missing_ok=True)
-            partial.rename(path)
+            publish(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _remove_folder(path: str | Path) -> None:
-    if Path(path).is_dir():
-        shutil.rmtree(path)
 
 
 def load_rows(path: str | Path) -> Rows:

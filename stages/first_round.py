@@ -32,7 +32,7 @@ def main() -> None:
 def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> LabelSet:
     true_labels = files.load_array("data/flat/train_labels.npy")
     budget.check("cluster_margin.first_round", settings.cluster_margin.first_round, true_labels)
-    distinct = originals[:, None].astype(np.float32)  # exact up to 16 million
+    distinct = originals[:, None].astype(np.float64)  # `random` looks at features for copies only
     first, unknown = settings.cluster_margin.first_round, np.flatnonzero(true_labels == UNKNOWN)
     rows = random(distinct, [], [], first, exclude=unknown, random_state=settings.seed)
     print(f"first round: {len(rows):,} labels bought at random, to choose the features by")

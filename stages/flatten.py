@@ -30,8 +30,10 @@ from stages.picture_files import Picture
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
 REJECTED = FLAT / "rejected.csv"
-MEMORY_SHARE = 0.25
-"""Of the machine's memory: training images that need more are a pool on disk."""
+MEMORY_SHARE = 1 / 16
+"""Of the memory: training images that need more are a pool on disk. Of pixels, k-means takes four times as much."""
+CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much memory a container may use."""
 SHOWN = 3
 """Examples in a line."""
 
@@ -211,6 +213,12 @@ def _some_rows(
 # ---- both
 
 
+def _memory() -> int:
+    """Count the bytes of memory that this process may use at most: those of the machine, or of its container."""
+    limits = [Path(name).read_text(encoding="ascii").strip() for name in CGROUPS if Path(name).is_file()]
+    return min([int(virtual_memory().total), *(int(limit) for limit in limits if limit.isdigit())])
+
+
 def _save_images(part: str, count: int, settings: params.Params, read: Callable[[int, int], NDArray[np.uint8]]) -> None:
     """Write the images of a part a chunk at a time: as one array, or as a pool, if there are too many for memory.
 
@@ -220,7 +228,7 @@ def _save_images(part: str, count: int, settings: params.Params, read: Callable[
     chunk = chunk_of(length)
     starts = tqdm(range(0, count, chunk), desc=f"{part} images", unit=" chunks", leave=False, disable=None)
     chunks = (read(start, min(chunk, count - start)) for start in starts)
-    most = min(settings.pool.in_memory * length, MEMORY_SHARE * virtual_memory().total)
+    most = min(settings.pool.in_memory * length, MEMORY_SHARE * _memory())
     if part == "train" and count * length > most:
         print(f"{part}: more than pool.in_memory: written as {-(-count // chunk):,} files", flush=True)
         with files.folder_written(path) as folder:

@@ -4,6 +4,7 @@ There are no defaults here: what a person may change stands in params.yaml, wher
 method that nobody needs to change stand at the top of its module, on which its stage depends.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -100,7 +101,7 @@ def _colours(shape: Any, sides: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _scheduler(address: str) -> str:
-    if address != "local" and "://" not in address:
+    if address != "local" and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d+", address):
         raise ValueError(f"{address!r} is not null, local or an address such as tcp://host:8786")
     return address
 
@@ -179,7 +180,7 @@ class PileOnDisk(_Strict):
 class Engine(_Strict):
     scheduler: Annotated[str, AfterValidator(_scheduler)] | None
     workers: Count
-    memory: Positive
+    memory: Annotated[float, Field(ge=0.5, le=100_000)]
     chunk: Count
 
 

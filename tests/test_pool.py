@@ -72,6 +72,10 @@ def test_files_are_pickled_as_their_path(folder: Path, tmp_path: Path) -> None:
         assert (again.path, again.chunk, again.shape) == (pool.path, pool.chunk, X.shape)
         assert np.array_equal(again.array(), X)
         assert len(pickle.dumps(pool)) < 1000 < len(pickle.dumps(large))
+    pickled = pickle.dumps(Pool(folder))
+    write(folder, 0, X[: Pool(folder).chunk] + 1)
+    with pytest.raises(OSError, match="its files have changed"):
+        pickle.loads(pickled)
     again = pickle.loads(pickle.dumps(Pool(X, chunk=3)))
     assert (again.path, again.chunk, again.array().tolist()) == (None, 3, X.tolist())
 

@@ -45,6 +45,9 @@ from fewlabels.parameters import WholeNumber
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import Local, current
 
+NUMBERS = 2**27
+"""Coordinates in all, up to which all points are computed with at once: half a GiB of float32."""
+
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """k-means clustering with scikit-learn's interface.
@@ -122,7 +125,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         points = self._validated(X, reset=True)
         if self.n_clusters > len(points):
             raise ValueError(f"n_clusters: {self.n_clusters} is more than the number of samples, {len(points)}")
-        few = len(points) <= sample_size(self.n_clusters)
+        few = _are_few(points, self.n_clusters)
         with Local() if few else nullcontext():  # few points are computed with here, also where there is a cluster
             labels, distances, distinct = self._fit(as_pool(points).array() if few else points)
         self.inertia_ = _inertia(distances, sample_size(self.n_clusters))
@@ -147,10 +150,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             unit_of(spread_about(points, center_of(few)))
             lloyd = Lloyd(k, n_init=1, random_state=self.random_state).fit(few.astype(np.float64))
             self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
-        elif len(points) > sample_size(k):
-            self.cluster_centers_, self.n_iter_ = refine_clusters(points, k, random)
-        else:
+        elif _are_few(points, k):
             self.cluster_centers_, self.n_iter_ = _clustered(as_pool(points).array(), k, random)
+        else:
+            self.cluster_centers_, self.n_iter_ = refine_clusters(points, k, random)
         nearest = assign_exactly if self._outliers else assign_to_nearest
         return assign_all(points, self.cluster_centers_, nearest)
 
@@ -216,8 +219,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return tags
 
 
+def _are_few(points: Rows, k: int) -> bool:
+    """Tell whether all points are computed with at once, in memory."""
+    return len(points) <= sample_size(k) and len(points) * points.shape[1] <= NUMBERS
+
+
 def _few_of(points: Rows, size: int, random: np.random.RandomState) -> NDArray[Any]:
     """Give all points, or a sample of them."""
+    size = min(size, max(1, NUMBERS // points.shape[1]))
     if len(points) <= size:
         return as_pool(points).array()
     return as_pool(points).take(sampled_rows(len(points), size, random))

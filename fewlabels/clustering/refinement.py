@@ -1,6 +1,6 @@
 """k-means of more points than are worth computing with at once: fitted on a sample, then refined on all of them.
 
-1. A sample is clustered as few points are; its axes are used for all points.
+1. All points are projected on axes that hold most of the variance. A sample of them is clustered as few points are.
 2. In rounds, blocks of points make the moves of Hartigan's method by the same centroids, each block on a copy of its
    own. Then the means of all points are taken.
 3. The means are computed in all dimensions.
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from fewlabels.arrays import Doubles, Floats
 from fewlabels.clustering import loops
 from fewlabels.clustering.assignment import CHUNK, assign_to_nearest
-from fewlabels.clustering.formation import FEW_CLUSTERS, LAST_PASSES, Projection, form_clusters, least_moved
+from fewlabels.clustering.formation import (
+    FEW_CLUSTERS,
+    LAST_PASSES,
+    SAMPLE,
+    SMALL_SAMPLE,
+    Projection,
+    form_clusters,
+    least_moved,
+)
 from fewlabels.clustering.nonempty import assign_all
 from fewlabels.clustering.partition import CANDIDATES, FEW_DIMENSIONS, factors_of, neighbours_of
 from fewlabels.pool import Rows, as_pool
@@ -82,7 +90,7 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
     Parameters
     ----------
     X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
-        More than `sample_size(k)` points.
+        At least k points.
     k : int
         How many clusters.
     random : RandomState
@@ -104,8 +112,9 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
     array([[0., 1.],
            [9., 9.]])
     """
-    projection, C, passes = _of_sample(X, k, random)
+    projection = _projection(X, random)
     Z = current().map(_projected, X, projection=projection, label="k-means: projecting")
+    C, passes = _of_sample(Z, k, random)
     labels, _, _ = assign_all(Z, C)
     nowhere = np.zeros(C.shape[1])
     means, sizes, _ = _means(Z, labels, labels, C, nowhere, 1.0)
@@ -114,6 +123,7 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
         near = neighbours_of(C, CANDIDATES)
         labels = current().map(_moved, Z, before, C=C, sizes=sizes, near=near, label="k-means: moving points")
         means, sizes, moved = _means(Z, labels, before, C, nowhere, 1.0)
+        as_pool(before).remove()
         if moved <= min(SETTLED, least_moved(k)) * len(X):
             break
     centroids = projection.origin + projection.unit * (means @ projection.axes.T)
@@ -125,15 +135,17 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
     return centroids, passes
 
 
-def _of_sample(X: Rows, k: int, random: np.random.RandomState) -> tuple[Projection, Floats, int]:
+def _projection(X: Rows, random: np.random.RandomState) -> Projection:
+    count = min(len(X), SAMPLE if X.shape[1] <= SMALL_SAMPLE else SMALL_SAMPLE)
+    return Projection(as_pool(X).take(sampled_rows(len(X), count, random)), random)
+
+
+def _of_sample(Z: Rows, k: int, random: np.random.RandomState) -> tuple[Floats, int]:
     """Cluster the sample, here: how many workers there are does not matter."""
-    sample = as_pool(X).take(sampled_rows(len(X), sample_size(k), random))
+    sample = as_pool(Z).take(sampled_rows(len(Z), min(len(Z), sample_size(k)), random))
     with Local():
-        projection = Projection(sample, random)
-        Z = projection.project(sample)
-        del sample
-        _, C, passes = form_clusters(Z, k, random)
-    return projection, C, passes
+        _, C, passes = form_clusters(sample, k, random)
+    return C, passes
 
 
 def _projected(rows: slice, X: NDArray[Any], *, projection: Projection) -> Floats:

@@ -38,11 +38,32 @@ def test_results_are_compared_with_those_of_one_process_on_disk() -> None:
     assert "digest" not in scale.summary(RUNS)[0]
 
 
-def test_a_table_shows_each_run() -> None:
+def printed(runs: list[dict[str, Any]]) -> str:
     with redirect_stdout(io.StringIO()) as out:
-        scale.print_table(scale.summary([*RUNS, run(20, scale.DISK, 1, step="neighbours") | {"recall": 0.9987}]))
-    assert out.getvalue().count("\n│") == 6
-    assert "99.87" in out.getvalue()
+        scale.print_table(scale.summary(runs))
+    assert max(map(len, out.getvalue().splitlines())) <= 120
+    return out.getvalue()
+
+
+def test_a_table_shows_each_step_and_whether_all_results_are_the_same() -> None:
+    table = printed([*RUNS[1:], run(20, scale.DISK, 1, step="neighbours") | {"recall": 0.9987}])
+    lines = [line.split() for line in table.splitlines()]
+    assert ["gradients", "4.0", "12.0", "8.0", "512", "0", "yes"] in lines
+    assert ["gradients", "18.0", "512", "0", "yes"] in lines
+    assert ["neighbours", "2.0", "512", "0", "yes", "99.87"] in lines
+    assert "NO" in printed(RUNS)
+
+
+def test_a_table_shows_inertia_beside_that_of_all_points_at_once_and_where_a_worker_was_killed() -> None:
+    step = scale.FEW_CLUSTERS
+    runs = [
+        run(10, scale.DISK, 2.0, step=step) | {"inertia": 101.0},
+        run(10, scale.KILLED, 3.0, step=step),
+        run(10, scale.WHOLE, 1.0, "b", step=step) | {"inertia": 100.0},
+    ]
+    assert f"{step} 4.0 2.0 512 0 yes +1.00" in " ".join(printed(runs).split())
+    runs[1]["killed"] = True
+    assert f"{step} 4.0 6.0 2.0 512 0 yes +1.00" in " ".join(printed(runs).split())
 
 
 def test_the_picture_shows_what_is_ideal_beside_what_was_measured() -> None:
@@ -71,7 +92,7 @@ def test_a_digest_does_not_depend_on_the_chunks(tmp_path: Path) -> None:
 def test_each_step_is_measured_and_gives_the_same_on_disk_and_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"CLUSTERS": 5, "BUDGET": 60, "SAMPLE": 20}.items():
+    for name, value in {"CLUSTERS": 5, "MORE_CLUSTERS": 20, "BUDGET": 60, "SAMPLE": 20}.items():
         monkeypatch.setattr(scale, name, value)
     random = np.random.default_rng(0)
     for number in range(2):
@@ -86,6 +107,9 @@ def test_each_step_is_measured_and_gives_the_same_on_disk_and_in_memory(
             assert memory["digest"] == disk["digest"]
         if disk["step"] == "neighbours":
             assert disk["recall"] == 1
-        if disk["step"] == "k-means":
+        if disk["step"] in (scale.FEW_CLUSTERS, scale.MANY_CLUSTERS):
             assert disk["inertia"] == pytest.approx(memory["inertia"], rel=0.05)
+    for whole, disk in zip(scale._measure(tmp_path, scale.WHOLE, {}), measured[scale.DISK][1:3], strict=True):
+        assert whole["step"] == disk["step"]
+        assert disk["inertia"] == pytest.approx(whole["inertia"], rel=0.05)
     assert not list((tmp_path / "scratch").rglob("*.npy"))

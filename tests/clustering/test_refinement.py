@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from shards import shards
 from sklearn.exceptions import ConvergenceWarning
 
-from fewlabels.clustering import refinement
+from fewlabels.clustering import kmeans, refinement
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.clustering.refinement import sample_size, sampled_rows
 from fewlabels.dask_cluster import connected
@@ -60,6 +60,18 @@ def test_a_pool_gives_the_bits_of_an_array(dtype: Any, n: int, k: int, tmp_path:
             assert model.score(pool) == whole.score(X) == -whole.inertia_
     assert fitted(KMeans(k, random_state=0).fit(Pool(X))) == fitted(whole)
     assert fitted(KMeans(k, random_state=1).fit(X)) != fitted(whole)
+
+
+def test_points_of_many_coordinates_are_not_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """900 points would be few, but for their coordinates."""
+    X = points(900)
+    few = KMeans(20, random_state=0).fit(X)
+    monkeypatch.setattr(kmeans, "NUMBERS", X.size - 1)
+    monkeypatch.setattr(kmeans, "_clustered", lambda *_: pytest.fail("all points at once"))
+    refined = KMeans(20, random_state=0).fit(X)
+    assert refined.inertia_ < 1.02 * few.inertia_
+    with Local(tmp_path / "scratch"):
+        assert fitted(KMeans(20, random_state=0).fit(shards(tmp_path / "points", X))) == fitted(refined)
 
 
 def test_workers_give_the_bits_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from labelling_pile import Pile
 
 from fewlabels.choosing.rounds import simulate
+from fewlabels.pool import Pool, write
 from labelling import answers, project, verdicts
 from labelling.answers import Answer
 from labelling.session import Session
@@ -61,6 +62,20 @@ def test_right_answers_are_the_labels_that_the_simulation_buys(make_pile: Callab
     rows, _ = simulate(query, pile.project.features, lambda row: pile.truth[row], 20, rounds=pile.project.sizes())
     assert training.rows.tolist() == sorted(rows.tolist())
     assert (training.labels == pile.truth[training.rows]).all()
+
+
+def test_a_pile_on_disk_is_asked_about_in_the_same_order(make_pile: Callable[..., Pile], tmp_path: Path) -> None:
+    pile = make_pile(audit=0)
+    answer_all(session(pile), pile)
+    asked = [line.file for line in lines()]
+    assert len(asked) == 20
+    pile = make_pile(audit=0)  # with an empty answers file
+    for number in range(3):
+        write(tmp_path / "features", number, pile.project.features[40 * number : 40 * (number + 1)])
+    on_disk = replace(pile, project=replace(pile.project, features=Pool(tmp_path / "features")))
+    answer_all(session(on_disk), on_disk)
+    assert [line.file for line in lines()] == asked
+    assert not list(Path("data/scratch").iterdir())
 
 
 def test_a_new_session_goes_on_where_the_last_one_was(pile: Pile) -> None:

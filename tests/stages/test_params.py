@@ -126,6 +126,28 @@ def test_the_refusal_is_one_line_on_stderr_and_exit_code_1() -> None:
     assert stage.stdout == ""
 
 
+# ---- the engine
+
+
+@pytest.mark.parametrize("scheduler", [None, "local", "tcp://host:8786", "tls://10.0.0.1:1"])
+def test_a_scheduler_is_known_by_its_address(scheduler: str | None) -> None:
+    write({"engine.scheduler": scheduler})
+    assert params.load().engine.scheduler == scheduler
+
+
+@pytest.mark.parametrize("scheduler", ["Local", "host:8786", "http://host:8786", "tcp://host", "tcp://", ""])
+def test_an_address_that_is_none_is_refused(scheduler: str) -> None:
+    write({"engine.scheduler": scheduler})
+    wanted = f"params.yaml: engine.scheduler: {scheduler!r} is not null, local or an address such as tcp://host:8786"
+    assert refusal() == wanted
+
+
+@pytest.mark.parametrize("memory", [0.4, 1e300])
+def test_workers_need_memory_that_there_can_be(memory: float) -> None:
+    write({"engine.memory": memory})
+    assert refusal().startswith(f"params.yaml: engine.memory: {memory!r}: should be ")
+
+
 # ---- every parameter
 
 
