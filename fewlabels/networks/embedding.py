@@ -103,6 +103,25 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         -------
         ndarray of float32, shape (n, f)
         """
-        return predict_in_batches(
-            keras.Model(self.network.inputs, self.network.layers[-1].input), checked_pixels(self, X)
-        )
+        return predict_in_batches(without_last_layer(self.network), checked_pixels(self, X))
+
+
+def without_last_layer(network: keras.Model) -> keras.Model:
+    """Give a network whose output is the last features of another.
+
+    Parameters
+    ----------
+    network : keras.Model
+
+    Returns
+    -------
+    keras.Model
+
+    Examples
+    --------
+    >>> from fewlabels.networks.architectures import compact
+    >>> network = compact((8, 8), n_classes=3)
+    >>> without_last_layer(network).output_shape == network.layers[-1].input.shape
+    True
+    """
+    return keras.Model(network.inputs, network.layers[-1].input)

@@ -12,8 +12,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
-from fewlabels.networks.embedding import Embedding
+from fewlabels.networks.batches import predict_in_batches
+from fewlabels.networks.embedding import Embedding, without_last_layer
 from fewlabels.networks.quiet_keras import keras
+
+CHUNK = 8_192
+"""Images whose last features are in memory at once."""
 
 
 def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
@@ -113,6 +117,12 @@ def predicted_together(on_embedding: Pipeline, images: NDArray[np.uint8]) -> tup
     ((20, 2), True)
     """
     embedding, classifier = on_embedding
-    last = embedding.last_features(images)
-    own: Floats = embedding.network.layers[-1](last).numpy()
-    return own, classifier.predict_proba(embedding.pca_.transform(last))
+    last_features = without_last_layer(embedding.network)
+    own = np.empty((len(images), embedding.network.output_shape[-1]), np.float32)
+    others = np.empty_like(own)
+    for start in range(0, len(images), CHUNK):
+        rows = slice(start, start + CHUNK)
+        seen = predict_in_batches(last_features, images[rows])
+        own[rows] = embedding.network.layers[-1](seen).numpy()
+        others[rows] = classifier.predict_proba(embedding.pca_.transform(seen))
+    return own, others
