@@ -242,7 +242,10 @@ def connected(
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION | {"distributed.comm.timeouts.connect": f"{PATIENCE} s"}))
         if scheduler == "local":
-            scheduler = stack.enter_context(_local_cluster(scratch, workers=workers, memory=memory))
+            try:
+                scheduler = stack.enter_context(_local_cluster(scratch, workers=workers, memory=memory))
+            except (OSError, RuntimeError) as error:
+                raise EngineError(f"engine.scheduler: local: its workers cannot be started: {error}") from None
         try:
             client = stack.enter_context(Client(scheduler, timeout=PATIENCE))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
@@ -304,16 +307,20 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
     with (
         _environment_kept(),
         TemporaryDirectory(dir=scratch, prefix="dask-", ignore_cleanup_errors=True) as folder,
-        LocalCluster(  # type: ignore[no-untyped-call]
+    ):
+        cluster = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=memory,
             local_directory=str(Path(folder).absolute()),
             preload=IGNORE_CTRL_C,
             **{"dashboard_address": "127.0.0.1:0", **where},
-        ) as cluster,
-    ):
-        yield cluster
+        )
+        try:
+            yield cluster
+        finally:
+            with suppress(TimeoutError):  # on a busy machine a worker takes longer to end than Dask waits for it
+                cluster.close()
 
 
 def _silence() -> None:

@@ -19,7 +19,7 @@ import chunk_tasks as tasks
 import numpy as np
 import pytest
 from conftest import PROJECT
-from distributed import Client
+from distributed import Client, LocalCluster
 from shards import shards
 
 from fewlabels import dask_cluster
@@ -407,6 +407,29 @@ def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.Mon
             with connected(address, tmp_path / "scratch"):
                 pass
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_slow_to_end_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowToEnd(LocalCluster):
+        def close(self, timeout: float | None = None) -> None:
+            super().close(timeout)
+            raise TimeoutError
+
+    monkeypatch.setattr("distributed.LocalCluster", SlowToEnd)
+    with connected("local", tmp_path, workers=1):
+        total = current().map_reduce(tasks.total, np.add, X)
+    assert np.allclose(total, X.sum(0))
+    assert entries(tmp_path) == []
+
+
+def test_workers_that_cannot_be_started_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(EngineError, match="local: its workers cannot be started"),
+        connected("local", tmp_path / "file"),
+    ):
+        pytest.fail("there is no folder for them")
 
 
 @pytest.mark.slow

@@ -12,9 +12,10 @@ from synthetic import bars
 
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
+from fewlabels.networks import ensemble
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.embedding import Embedding
-from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
+from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together, soft_voting
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.networks.training import TrainingSettings, train
 
@@ -86,3 +87,15 @@ def test_classifiers_of_different_classes_have_no_mean(trained: NetworkClassifie
     ridge = KernelRidgeClassifier(classes=range(4)).fit(images, labels)
     with pytest.raises(ValueError, match="different classes"):
         soft_voting({"ridge": ridge, "network": trained})
+
+
+def test_probabilities_are_computed_some_images_at_a_time(
+    trained: NetworkClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = bars(90)
+    few = LabelSet(np.arange(90), labels, np.arange(90) < 30)
+    on_embedding = classifier_on_embedding(trained.network, images, few, KernelRidgeClassifier(classes=range(3)))
+    monkeypatch.setattr(ensemble, "CHUNK", 40)
+    own, others = predicted_together(on_embedding, images)
+    np.testing.assert_allclose(own, trained.predict_proba(images), atol=1e-5)
+    np.testing.assert_allclose(others, on_embedding.predict_proba(images), atol=1e-5)
