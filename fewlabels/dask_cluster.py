@@ -349,13 +349,17 @@ def _fault_of_worker(token: str, code: str, dask_worker: Any) -> str:
         return "has another version of fewlabels or numpy"
     if not Path(token).exists():
         return f"does not see the folder {Path(token).parents[1]}"
-    threads = dask_worker.state.nthreads
+    return _fault_of_threads(dask_worker)
+
+
+def _fault_of_threads(worker: Any) -> str:
+    threads = worker.state.nthreads
     return f"has {threads} threads: start it with --nthreads 1" if threads > 1 else ""
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(spec: str) -> Pass:
-    """Read what a pass needs; workers may have come since the run began, and have not been looked at."""
+    """Read what a pass needs."""
     try:
         code, work = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
     except FileNotFoundError:
@@ -367,7 +371,15 @@ def _loaded(spec: str) -> Pass:
 
 
 def _in_one_thread(spec: str) -> Pass:
-    """Take a worker's one thread for all: numba would have one for each core."""
+    """Take a worker's one thread for all: numba would have one for each core.
+
+    Workers may have come since the run began, and have not been looked at.
+    """
+    from distributed import get_worker
+
+    fault = _fault_of_threads(get_worker())
+    if fault:
+        raise EngineError(f"engine.scheduler: worker {platform.node()} {fault}")
     numba.set_num_threads(1)
     return _loaded(spec)
 
