@@ -29,7 +29,7 @@ from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree
 TASKS = 1024
 """Tasks of one pass at most: each costs the one scheduler 2.5 ms."""
 STALLED = 1800
-"""Seconds without a finished task after which a cluster is given up."""
+"""Seconds without a finished task after which a cluster is given up; of slow work, eight times as many."""
 PATIENCE = 60
 """Seconds to wait for a scheduler, for its first worker, and for another one when all are gone."""
 FAILURES = 3
@@ -131,7 +131,7 @@ class Cluster(Local):
     def _group(self, work: Pass) -> int:
         """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same."""
         group = 1
-        while work.chunks / group > TASKS or group * work.chunk < self.chunk:
+        while work.chunks / group > TASKS or (group * work.chunk < self.chunk and not work.slow):
             group *= FAN_IN
         return group
 
@@ -143,7 +143,7 @@ class Cluster(Local):
         }
         pools = [self._shared(pool) for pool in work.pools]
         spec = self._unfinished / f"pass-{uuid.uuid4().hex}.pickle"
-        spec.write_bytes(pickle.dumps((fingerprint(), Pass(work.function, pools, values, work.label))))
+        spec.write_bytes(pickle.dumps((fingerprint(), Pass(work.function, pools, values, work.label, work.slow))))
         try:
             yield str(spec)
         finally:
@@ -187,6 +187,7 @@ class Cluster(Local):
     def _next(self, done: "SimpleQueue[Any]", work: Pass) -> Any:
         """Wait for the next task that is done, for as long as there are workers."""
         started = alive = time.monotonic()
+        stalled = STALLED * (FAN_IN if work.slow else 1)
         while True:
             with suppress(Empty):
                 return done.get(timeout=min(5, PATIENCE))
@@ -198,8 +199,8 @@ class Cluster(Local):
                     f"engine.scheduler: {self.address}: no worker is left, during {work.name}: "
                     "did they need more memory than they have?"
                 )
-            if time.monotonic() > started + STALLED:
-                raise EngineError(f"engine.scheduler: {self.address}: no task done for {STALLED} s, during {work.name}")
+            if time.monotonic() > started + stalled:
+                raise EngineError(f"engine.scheduler: {self.address}: no task done for {stalled} s, during {work.name}")
 
 
 @contextmanager
