@@ -50,6 +50,8 @@ CONFIGURATION = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
 }
+TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Environment that TensorFlow reads when it is first used."""
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run by our workers when they start: the terminal sends Ctrl-C to them, too, and the client ends them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
@@ -361,8 +363,9 @@ def _loaded(spec: str) -> Pass:
 
 
 def _in_one_thread(spec: str) -> Pass:
-    """Take a worker's one thread for all: numba would have one for each core."""
+    """Take a worker's one thread for all: numba and TensorFlow would have one for each core."""
     numba.set_num_threads(1)
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return _loaded(spec)
 
 

@@ -330,7 +330,8 @@ def _aligned(sources: Sequence[Rows]) -> list[Pool]:
 
 
 def _listed(into: Path | Sequence[Path] | None) -> list[Path]:
-    return [] if into is None else [into] if isinstance(into, Path) else list(into)
+    folders = [] if into is None else [into] if isinstance(into, Path) else into
+    return [folder.absolute() for folder in folders]  # a worker may be in another folder
 
 
 def _partial_of(final: Path, digest: str) -> Path:

@@ -133,12 +133,14 @@ def _read(
             usable.append(picture)
     names, scratch = [one.file for one in usable], engine.SCRATCH / "flatten"
     pixels, digests, reasons = reading.read_into(scratch, folder, names, settings.data.image_shape, settings.data.fit)
-    unreadable = {}
+    readable = np.ones(len(usable), bool)
     for number in range(reasons.chunks):
-        why = reasons.read(number)
-        unreadable.update({reasons.rows(number).start + place: why[place].decode() for place in np.flatnonzero(why)})
-    rejected.extend({"file": names[row], "reason": reason} for row, reason in unreadable.items())
-    rows = np.array([row for row in range(len(usable)) if row not in unreadable], np.int64)
+        some, why = reasons.rows(number), reasons.read(number)
+        readable[some] = why == b""
+        for place in np.flatnonzero(why):
+            text = why[place].decode(errors="ignore")  # of a character that is cut in two
+            rejected.append({"file": names[some.start + place], "reason": text})
+    rows = np.flatnonzero(readable)
     kept = [usable[row] for row in rows]
     number_of = {name: place for place, name in enumerate(classes)}
     labels = np.array([number_of.get(picture.label, UNKNOWN) for picture in kept], np.uint8)

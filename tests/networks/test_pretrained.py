@@ -166,9 +166,9 @@ def test_a_network_of_keras_is_given_what_it_was_trained_on(monkeypatch: pytest.
     small.__module__ = mobilenet.__name__
     monkeypatch.setattr(keras.applications, "MobileNet", small)
     white = np.full((1, 192), 255, np.uint8)
-    pretrained._network.cache_clear()
+    pretrained._loaded.cache_clear()
     np.testing.assert_allclose(embedding_of(white, SHAPE, "MobileNet", 32), [[1, 1, 1]], atol=1e-6)
-    pretrained._network.cache_clear()
+    pretrained._loaded.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 8, 4), (8, 8, 3, 1)])
