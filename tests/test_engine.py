@@ -42,7 +42,7 @@ FOLDERS = ("features", "clusters", "labels", "predictions")
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("workers"), workers=2, memory="1.5 GB") as (address, _):
+    with served(tmp_path_factory.mktemp("workers"), workers=2, memory="1.5 GB", port=0) as (address, _):
         yield address
 
 
