@@ -29,7 +29,7 @@ from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree
 TASKS = 1024
 """Tasks of one pass at most: each costs the one scheduler 2.5 ms."""
 STALLED = 1800
-"""Seconds without a finished task after which a cluster is given up."""
+"""Seconds without a finished task after which a cluster is given up; of slow work, eight times as many."""
 PATIENCE = 60
 """Seconds to wait for a scheduler, for its first worker, and for another one when all are gone."""
 FAILURES = 3
@@ -50,6 +50,8 @@ CONFIGURATION = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
 }
+TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Environment that TensorFlow reads when it is first used."""
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run by our workers when they start: the terminal sends Ctrl-C to them, too, and the client ends them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
@@ -131,7 +133,7 @@ class Cluster(Local):
     def _group(self, work: Pass) -> int:
         """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same."""
         group = 1
-        while work.chunks / group > TASKS or group * work.chunk < self.chunk:
+        while work.chunks / group > TASKS or (group * work.chunk < self.chunk and not work.slow):
             group *= FAN_IN
         return group
 
@@ -143,7 +145,7 @@ class Cluster(Local):
         }
         pools = [self._shared(pool) for pool in work.pools]
         spec = self._unfinished / f"pass-{uuid.uuid4().hex}.pickle"
-        spec.write_bytes(pickle.dumps((fingerprint(), Pass(work.function, pools, values, work.label))))
+        spec.write_bytes(pickle.dumps((fingerprint(), Pass(work.function, pools, values, work.label, work.slow))))
         try:
             yield str(spec)
         finally:
@@ -187,6 +189,7 @@ class Cluster(Local):
     def _next(self, done: "SimpleQueue[Any]", work: Pass) -> Any:
         """Wait for the next task that is done, for as long as there are workers."""
         started = alive = time.monotonic()
+        stalled = STALLED * (FAN_IN if work.slow else 1)
         while True:
             with suppress(Empty):
                 return done.get(timeout=min(5, PATIENCE))
@@ -198,8 +201,8 @@ class Cluster(Local):
                     f"engine.scheduler: {self.address}: no worker is left, during {work.name}: "
                     "did they need more memory than they have?"
                 )
-            if time.monotonic() > started + STALLED:
-                raise EngineError(f"engine.scheduler: {self.address}: no task done for {STALLED} s, during {work.name}")
+            if time.monotonic() > started + stalled:
+                raise EngineError(f"engine.scheduler: {self.address}: no task done for {stalled} s, during {work.name}")
 
 
 @contextmanager
@@ -371,7 +374,7 @@ def _loaded(spec: str) -> Pass:
 
 
 def _in_one_thread(spec: str) -> Pass:
-    """Take a worker's one thread for all: numba would have one for each core.
+    """Take a worker's one thread for all: numba and TensorFlow would have one for each core.
 
     Workers may have come since the run began, and have not been looked at.
     """
@@ -381,6 +384,7 @@ def _in_one_thread(spec: str) -> Pass:
     if fault:
         raise EngineError(f"engine.scheduler: worker {platform.node()} {fault}")
     numba.set_num_threads(1)
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return _loaded(spec)
 
 

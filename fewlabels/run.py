@@ -77,6 +77,7 @@ class Local:
         outputs: int = 1,
         into: Path | Sequence[Path] | None = None,
         label: str = "",
+        slow: bool = False,
         **values: Any,
     ) -> Any:
         """Compute new rows from rows.
@@ -94,6 +95,9 @@ class Local:
             Folders for the results, one for each output. They are complete once they are there.
         label : str
             What is computed, for the progress bar and for errors.
+        slow : bool, default=False
+            Whether a row takes milliseconds, as a picture that is read from its file: a cluster's workers are then
+            given single chunks, and longer time.
         **values
             The same for all chunks.
 
@@ -112,7 +116,7 @@ class Local:
         EngineError
             If a cluster is lost, or a task ends its workers.
         """
-        work, folders = Pass(function, sources, values, label), _listed(into)
+        work, folders = Pass(function, sources, values, label, slow), _listed(into)
         arrays = not folders and not any(isinstance(source, Pool) for source in sources)
         if not folders and self._in_memory(work):
             found = [Pool(one) for one in work.mapped(outputs)]
@@ -218,7 +222,7 @@ class Pass:
 
     Parameters
     ----------
-    function, sources, values, label
+    function, sources, values, label, slow
         As for `Local.map`.
 
     Attributes
@@ -236,8 +240,16 @@ class Pass:
     (1, 7)
     """
 
-    def __init__(self, function: Callable[..., Any], sources: Sequence[Rows], values: dict[str, Any], label: str):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        sources: Sequence[Rows],
+        values: dict[str, Any],
+        label: str,
+        slow: bool = False,
+    ) -> None:
         self.function, self.pools, self.values, self.label = function, _aligned(sources), values, label
+        self.slow = slow
         self.chunks, self.chunk = self.pools[0].chunks, self.pools[0].chunk
         self.name = label or function.__name__
 
@@ -318,7 +330,8 @@ def _aligned(sources: Sequence[Rows]) -> list[Pool]:
 
 
 def _listed(into: Path | Sequence[Path] | None) -> list[Path]:
-    return [] if into is None else [into] if isinstance(into, Path) else list(into)
+    folders = [] if into is None else [into] if isinstance(into, Path) else into
+    return [folder.absolute() for folder in folders]  # a worker may be in another folder
 
 
 def _partial_of(final: Path, digest: str) -> Path:

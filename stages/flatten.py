@@ -1,18 +1,17 @@
 """Write images as arrays: one image a row, one label a row; and what each row is called.
 
-IDX files are checked to the last byte. Pictures of a folder are read one after the other and never all in memory; those
-that cannot be read are listed with the reason, and a part of the labelled ones is held out where there is no test set.
-Where there are too many images for memory, they are written as a pool: a folder of files, some thousand images in each.
+IDX files are checked to the last byte. Pictures of a folder are read where the engine of params.yaml computes, and are
+never all in memory; those that cannot be read are listed with the reason, and a part of the labelled ones is held out
+where there is no test set. Where there are too many images for memory, they are written as a pool: a folder of files,
+some thousand images in each.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +23,8 @@ from tqdm import tqdm
 from fewlabels import pool
 from fewlabels.arrays import first_occurrences
 from fewlabels.label_set import UNKNOWN
-from fewlabels.pool import chunk_of
-from stages import command, files, idx, params, picture_files, reading, sources
+from fewlabels.pool import Pool, chunk_of
+from stages import command, engine, files, idx, params, picture_files, reading, sources
 from stages.picture_files import Picture
 
 RAW, FLAT = Path("data/raw"), Path("data/flat")
@@ -85,11 +84,15 @@ def _named(path: Path) -> Iterator[None]:
 
 
 class _Read(NamedTuple):
-    """What is kept in memory of the pictures that could be read, in their order."""
+    """The pictures that could be read, in their order."""
 
     pictures: list[Picture]
     labels: NDArray[np.uint8]
     originals: NDArray[np.int64]
+    pixels: Pool
+    """Of all pictures, on disk."""
+    rows: NDArray[np.int64]
+    """Which of these were read."""
 
 
 def _from_pictures(settings: params.Params) -> None:
@@ -98,13 +101,12 @@ def _from_pictures(settings: params.Params) -> None:
     pictures = [Picture(*one) for one in listing["pictures"]]
     folder = sources.folder(str(settings.data.folder))
     rejected: list[dict[str, str]] = []
-    with TemporaryDirectory(dir=_made(FLAT), prefix=".partial-") as temporary:
-        pixels = Path(temporary, "pixels")
-        read = _read(folder, pictures, classes, settings, pixels, rejected)
+    with engine.running(settings, "flatten"):
+        read = _read(folder, pictures, classes, settings, rejected)
         _check(folder, read, rejected, len(pictures))
         # With people there is the audit, and no label of a picture is read.
         test = _held_out(read, settings.data.test_share if settings.oracle == "labels" else 0, settings.seed)
-        _save(pixels, read, test, settings)
+        _save(read, test, settings)
     files.save_json(FLAT / "classes.json", classes)
     files.save_table(REJECTED, rejected, ("file", "reason"))
     for remark in _remarks(read, test):
@@ -114,22 +116,14 @@ def _from_pictures(settings: params.Params) -> None:
     print(f"{len(pictures):,} pictures, {left_out}, {copies:,} copies")
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _read(
     folder: Path,
     pictures: Sequence[Picture],
     classes: Sequence[str],
     settings: params.Params,
-    pixels: Path,
     rejected: list[dict[str, str]],
 ) -> _Read:
-    """Read all pictures; write their pixels to a file, and list those that cannot be read."""
-    kept: list[Picture] = []
-    digests: list[bytes] = []
+    """Read all pictures; their pixels are on disk, and those that cannot be read are listed."""
     usable = []
     for picture in pictures:
         reason = picture_files.unusable(picture.file)
@@ -137,19 +131,20 @@ def _read(
             rejected.append({"file": picture_files.shown(picture.file), "reason": reason})
         else:
             usable.append(picture)
-    with pixels.open("wb") as file:
-        seen = reading.read_all(folder, [one.file for one in usable], settings.data.image_shape, settings.data.fit)
-        for picture, row in zip(usable, seen, strict=True):
-            if isinstance(row, reading.UnreadableError):
-                rejected.append({"file": picture.file, "reason": str(row)})
-                continue
-            kept.append(picture)
-            digests.append(hashlib.blake2b(row.tobytes(), digest_size=16).digest())
-            file.write(row.tobytes())
-    number = {name: place for place, name in enumerate(classes)}
-    labels = np.array([number.get(picture.label, UNKNOWN) for picture in kept], np.uint8)
-    rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 16)
-    return _Read(kept, labels, first_occurrences(rows))
+    names, scratch = [one.file for one in usable], engine.SCRATCH / "flatten"
+    pixels, digests, reasons = reading.read_into(scratch, folder, names, settings.data.image_shape, settings.data.fit)
+    readable = np.ones(len(usable), bool)
+    for number in range(reasons.chunks):
+        some, why = reasons.rows(number), reasons.read(number)
+        readable[some] = why == b""
+        for place in np.flatnonzero(why):
+            text = why[place].decode(errors="ignore")  # of a character that is cut in two
+            rejected.append({"file": names[some.start + place], "reason": text})
+    rows = np.flatnonzero(readable)
+    kept = [usable[row] for row in rows]
+    number_of = {name: place for place, name in enumerate(classes)}
+    labels = np.array([number_of.get(picture.label, UNKNOWN) for picture in kept], np.uint8)
+    return _Read(kept, labels, first_occurrences(digests.take(rows)), pixels, rows)
 
 
 def _check(folder: Path, read: _Read, rejected: Sequence[dict[str, str]], count: int) -> None:
@@ -187,9 +182,9 @@ def _held_out(read: _Read, share: float, seed: int) -> NDArray[np.bool_]:
     return with_copies
 
 
-def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], settings: params.Params) -> None:
+def _save(read: _Read, test: NDArray[np.bool_], settings: params.Params) -> None:
     for part, rows in (("train", np.flatnonzero(~test)), ("test", np.flatnonzero(test))):
-        _save_images(part, len(rows), settings, partial(_some_rows, pixels, rows, settings))
+        _save_images(part, len(rows), settings, partial(_some_rows, read.pixels, read.rows[rows]))
         files.save_array(FLAT / f"{part}_labels.npy", read.labels[rows])
         _save_names(part, [read.pictures[row].file for row in rows])
         print(
@@ -197,17 +192,8 @@ def _save(pixels: Path, read: _Read, test: NDArray[np.bool_], settings: params.P
         )
 
 
-def _some_rows(
-    pixels: Path, rows: NDArray[np.int64], settings: params.Params, first: int, count: int
-) -> NDArray[np.uint8]:
-    """Read the pixels of some rows, ascending; a file is read, not mapped, so that it does not fill the memory."""
-    length = int(np.prod(settings.data.image_shape))
-    some = np.empty((count, length), np.uint8)
-    with pixels.open("rb") as file:
-        for place, row in enumerate(rows[first : first + count]):
-            file.seek(int(row) * length)
-            some[place] = np.frombuffer(file.read(length), np.uint8)
-    return some
+def _some_rows(pixels: Pool, rows: NDArray[np.int64], first: int, count: int) -> NDArray[np.uint8]:
+    return pixels.take(rows[first : first + count])
 
 
 # ---- both

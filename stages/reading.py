@@ -1,26 +1,34 @@
 """Read pictures as people see them, each as a row of pixels of one shape.
 
-Whatever is in a file, the run goes on: what cannot be read is named with its reason. Several threads read at once, and
-the result does not depend on how many.
+Whatever is in a file, the run goes on: what cannot be read is named with its reason. Several threads read at once, or
+the workers of a cluster, and the result does not depend on how many.
 """
 
-import os
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from fewlabels.pool import Pool
+from fewlabels.run import current
+from fewlabels.threads import map_chunks
+
 BACKGROUND = (255, 255, 255)
 """White: what is seen through transparent parts, and beside a picture that is padded."""
 MOST_PIXELS = 100_000_000
 """Of a picture; a small file that claims more would fill the memory."""
-CHUNK = 64
+AT_ONCE = 64
 """Pictures that are read before the first of them is handed on, so that memory stays bounded."""
+CHUNK = 512
+"""Pictures in a chunk of a pool: what is read again at most by each worker, when reading goes on after an end."""
+REASON = 256
+"""Bytes that why a picture is unreadable is cut to in a pool."""
 RESAMPLING = Image.Resampling.BICUBIC
 
 Image.MAX_IMAGE_PIXELS = None  # checked here, with a reason that names the size
@@ -82,20 +90,98 @@ def read_all(
         For each file, its pixels or why there are none.
     """
 
-    def attempt(file: str) -> NDArray[np.uint8] | UnreadableError:
+    with tqdm(total=len(files), desc="reading", unit="picture", disable=None) as bar:
+        for start in range(0, len(files), AT_ONCE):
+            for pixels in _at_once(folder, files[start : start + AT_ONCE], image_shape, fit):
+                bar.update()
+                yield pixels
+
+
+def read_into(
+    into: Path, folder: Path, files: Sequence[str], image_shape: Sequence[int], fit: str
+) -> tuple[Pool, Pool, Pool]:
+    """Read pictures where the current run computes, some at a time, such that it can go on after it was ended.
+
+    It goes on as long as the pictures are the same files, of the same sizes and times; otherwise it starts anew.
+
+    Parameters
+    ----------
+    into : Path
+        A folder for the pools, which a cluster's workers see, too.
+    folder : Path
+    files : sequence of str
+        Paths in it that are UTF-8.
+    image_shape, fit
+        As for `read`.
+
+    Returns
+    -------
+    pixels : Pool of uint8, shape (n, height * width) or (n, height * width * 3)
+        Zeros where there are none.
+    digests : Pool of uint8, shape (n, 16)
+        Of the pixels; zeros where there are none.
+    reasons : Pool of bytes, shape (n,)
+        Why there are none, as UTF-8; empty where there are.
+    """
+    pools: tuple[Pool, Pool, Pool] = current().map(
+        _read_chunk,
+        Pool(_as_they_are(folder, files), CHUNK),
+        outputs=3,
+        into=[into / name for name in ("pixels", "digests", "reasons")],
+        label="reading pictures",
+        slow=True,
+        folder=folder.absolute(),
+        image_shape=tuple(image_shape),
+        fit=fit,
+    )
+    return pools
+
+
+def _as_they_are(folder: Path, files: Sequence[str]) -> NDArray[Any]:
+    """List files with what tells that one has changed: its size and the time when it was written."""
+    names = [file.encode() for file in files]
+    longest = max(map(len, names), default=1)
+    return np.array(
+        [(name, *_size_and_time(folder / file)) for name, file in zip(names, files, strict=True)],
+        [("name", f"S{longest}"), ("size", np.int64), ("time", np.int64)],
+    )
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # reading it says why
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_chunk(
+    rows: slice, files: NDArray[Any], *, folder: Path, image_shape: Sequence[int], fit: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bytes_]]:
+    pixels = np.zeros((len(files), int(np.prod(image_shape))), np.uint8)
+    digests, reasons = np.zeros((len(files), 16), np.uint8), np.zeros(len(files), f"S{REASON}")
+    names = [name.decode() for name in files["name"].tolist()]
+    for place, seen in enumerate(_at_once(folder, names, image_shape, fit)):
+        if isinstance(seen, UnreadableError):
+            reasons[place] = str(seen).encode(errors="backslashreplace")[:REASON]
+        else:
+            pixels[place] = seen
+            digests[place] = np.frombuffer(hashlib.blake2b(seen.tobytes(), digest_size=16).digest(), np.uint8)
+    return pixels, digests, reasons
+
+
+def _at_once(
+    folder: Path, files: Sequence[str], image_shape: Sequence[int], fit: str
+) -> Iterator[NDArray[np.uint8] | UnreadableError]:
+    """Read pictures with as many threads as there are for this process, in their order."""
+
+    def attempt(rows: slice) -> NDArray[np.uint8] | UnreadableError:
         try:
-            return read(folder / file, image_shape, fit)
+            return read(folder / files[rows.start], image_shape, fit)
         except UnreadableError as error:
             return error
 
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(files), desc="reading", unit="picture", disable=None) as bar,
-    ):
-        for start in range(0, len(files), CHUNK):
-            for pixels in pool.map(attempt, files[start : start + CHUNK]):
-                bar.update()
-                yield pixels
+    return map_chunks(attempt, len(files), chunk=1)
 
 
 def shown(path: Path, most: int) -> Image.Image:
@@ -157,7 +243,7 @@ def _opened(path: Path, side: int, work: Callable[[Image.Image], Image.Image]) -
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    text = " ".join(str(getattr(error, "strerror", None) or error).replace("\0", " ").split())
     if "cannot identify image file" in text:
         return "no picture, or of a kind that is not known"
     return text or type(error).__name__

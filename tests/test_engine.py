@@ -1,7 +1,11 @@
 """Where the stages compute changes no result: as arrays, as pools on disk, on a cluster, and after a failure."""
 
+import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,9 @@ import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT, write_idx
+from distributed import Client
 from numpy.typing import NDArray
+from PIL import Image
 from synthetic import BARS, bars
 
 from fewlabels.dask_cluster import served
@@ -18,7 +24,7 @@ from fewlabels.features import hog
 from fewlabels.features.hog import oriented_gradients
 from fewlabels.pool import Pool, as_pool
 from fewlabels.run import EngineError
-from stages import auto_label, describe, engine, files, flatten, inputs, params
+from stages import auto_label, describe, engine, files, flatten, inputs, params, reading
 
 STAGES = [
     "flatten",
@@ -36,7 +42,7 @@ FOLDERS = ("features", "clusters", "labels", "predictions")
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("workers"), workers=2, memory="1.5 GB") as (address, _):
+    with served(tmp_path_factory.mktemp("workers"), workers=2, memory="1.5 GB", port=0) as (address, _):
         yield address
 
 
@@ -169,3 +175,70 @@ def test_images_that_fit_are_one_array_and_others_a_pool(tmp_path: Path, monkeyp
     assert inputs.on_disk()
     np.testing.assert_array_equal(as_pool(inputs.images("train")).array(), images)
     np.testing.assert_array_equal(inputs.pixels("train", np.array([2499, 0, 1024])), images[[2499, 0, 1024]])
+
+
+# ---- pictures
+
+
+def pictures(folder: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> Callable[[], dict[str, bytes]]:
+    """Go to a new project with 90 pictures, of which three cannot be read; gives what lists all that flatten writes."""
+    own = {"source": "images", "folder": "images/mine", "image_shape": [24, 20, 3], "classes": None}
+    project(folder, monkeypatch, data=own, **how)
+    monkeypatch.setattr(reading, "CHUNK", 8)
+    random = np.random.default_rng(0)
+    for number in range(90):
+        path = Path("images/mine", "abc"[number % 3], f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (400, 500, 3)).astype(np.uint8)).save(path)
+        if number % 30 == 7:
+            path.write_bytes(path.read_bytes()[:1000])
+
+    def flattened() -> dict[str, bytes]:
+        run(["download", "flatten"], monkeypatch)
+        assert not list(engine.SCRATCH.iterdir())
+        return {str(path): path.read_bytes() for path in Path("data/flat").rglob("*") if path.is_file()}
+
+    return flattened
+
+
+@pytest.fixture(scope="module")
+def flattened_here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    with pytest.MonkeyPatch.context() as patched:
+        return pictures(tmp_path_factory.mktemp("pictures") / "project", patched)()
+
+
+def not_here(*_: object) -> None:
+    pytest.fail("is left to the workers")
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_cluster_read_the_pictures(
+    flattened_here: dict[str, bytes], scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flattened = pictures(tmp_path / "project", monkeypatch, engine={"scheduler": scheduler})
+    monkeypatch.setattr(reading, "read", not_here)
+    assert flattened() == flattened_here
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_while_it_reads_changes_nothing(
+    flattened_here: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+
+    def kill(worker: int) -> None:
+        while not killed:
+            chunks = len(list(engine.SCRATCH.absolute().glob("flatten/.partial-reasons-*/[0-9]*.npy")))
+            if chunks:
+                os.kill(worker, signal.SIGKILL)
+                killed.append(chunks)
+            time.sleep(0.001)
+
+    with served(tmp_path / "workers", workers=2, memory="1.5 GB", port=0) as (address, _):
+        flattened = pictures(tmp_path / "project", monkeypatch, engine={"scheduler": address})
+        with Client(address) as client:
+            worker = next(iter(client.run(os.getpid).values()))
+        thread = threading.Thread(target=kill, args=(worker,), daemon=True)
+        thread.start()
+        assert flattened() == flattened_here
+    assert killed[0] < 12, "of 12 chunks"

@@ -140,6 +140,15 @@ def test_a_pass_has_a_bounded_number_of_tasks() -> None:
     assert cluster._group(run_module.Pass(tasks.total, [many], {}, "")) == 8**4
 
 
+@pytest.mark.parametrize(("chunks", "quick", "slow"), [(10, 64, 1), (1024, 64, 1), (10**6, 8**4, 8**4)])
+def test_slow_work_is_given_out_by_single_chunks_where_these_are_not_too_many(
+    chunks: int, quick: int, slow: int
+) -> None:
+    rows = Pool(np.zeros(chunks, np.uint8), chunk=1)
+    works = [run_module.Pass(tasks.total, [rows], {}, "", slow=one) for one in (False, True)]
+    assert [InThisProcess(64)._group(work) for work in works] == [quick, slow]
+
+
 # ---- what stays, and is used
 
 

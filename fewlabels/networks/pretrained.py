@@ -6,11 +6,13 @@ a process, and never saved with a model.
 """
 
 import hashlib
+import multiprocessing
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -24,7 +26,7 @@ from fewlabels.estimators import over_pools
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.parameters import WholeNumber
 from fewlabels.pool import Pool, Rows, as_pool
-from fewlabels.run import Local, current
+from fewlabels.run import current
 
 DEFAULT = "efficientnet-lite0"
 SIDE = 224
@@ -37,8 +39,11 @@ SCALES: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "clip": ((122.7709, 116.7460, 104.0937), (68.5005, 66.6322, 70.3232)),
 }
 """What is subtracted from the pixels of red, green and blue, and what they are then divided by."""
-BATCH = 32
-"""Images at a time. The last batch is filled up, so that an image is always computed with in the same way."""
+BATCH = 8
+"""Images at a time. The last batch is filled up, so that an image is always computed with in the same way.
+
+With 32, EfficientNet-Lite0 takes as long on a processor, and 230 MiB more: too much for a worker of 1.5 GB.
+"""
 SAMPLE = 12_000
 """Images at most that the principal components are computed from."""
 
@@ -162,7 +167,7 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         sample = as_pool(numbers).take(evenly_spaced(len(numbers), SAMPLE))
         self.square_root_ = bool(np.all(sample >= 0))
-        self.sha256_ = _sha256(self.model) if _is_file(self.model) else ""
+        self.sha256_ = _version(self.model)
         self.n_features_in_ = int(np.prod(self.image_shape))
         self.pca_ = ScaledPCA(self.n_components).fit(self._rooted(sample))
         self._n_features_out = self.pca_.components_.shape[1]
@@ -245,9 +250,9 @@ def embedding_of(
     Images of another size than the network takes are resized by Pillow, bicubic and without aliasing, which is the same
     on every machine. Grey images have three equal colours.
 
-    A pool is looked at in this process, also where others would work, a chunk after the other. All batches are of one
-    size, which the last bits of the numbers depend on; those of a network whose batch does not divide a chunk may
-    differ from what it sees in the same images as one array.
+    A pool is looked at where the current run computes, a chunk at a time. All batches are of one size, which the last
+    bits of the numbers depend on; those of a network whose batch does not divide a chunk may differ from what it sees
+    in the same images as one array. How many threads there are changes no bit.
 
     Parameters
     ----------
@@ -272,13 +277,12 @@ def embedding_of(
     >>> embedding_of(np.zeros((2, 64), np.uint8), (8, 8)).shape
     (2, 1280)
     """
-    how: dict[str, Any] = {"image_shape": tuple(image_shape), "model": model, "size": size, "scale": scale}
+    how: dict[str, Any] = {"image_shape": tuple(image_shape), "model": _place(model), "size": size, "scale": scale}
     if rows is None and isinstance(images, Pool):
-        version = _sha256(model) if _is_file(model) else ""
-        alone = Local(current().scratch)
-        return alone.map(_look, images, total=len(images), version=version, **how)
+        label = f"{model} looks"
+        return current().map(_look, images, label=label, slow=True, version=_version(model), **how)
     asked = np.arange(len(images)) if rows is None else rows
-    return _look(slice(0, len(asked)), images, asked=asked, total=len(asked), **how)
+    return _look(slice(0, len(asked)), images, asked=asked, **how)
 
 
 def _look(
@@ -289,15 +293,15 @@ def _look(
     model: str,
     size: int | None,
     scale: str | None,
-    total: int,
     asked: NDArray[np.int64] | None = None,
     version: str = "",  # so that what another file under the same name gave is not taken for this one's
 ) -> Floats:
-    """Look at all images, or those that are asked for; `rows` says which of the total they are."""
+    """Look at all images, or those that are asked for."""
     network, shown_of = _network(model, size, scale), as_pool(images).take
     every = np.arange(len(images)) if asked is None else asked
-    found: list[NDArray[Any]] = []
-    with tqdm(total=total, initial=rows.start, desc=f"{model} looks", unit="picture", disable=None) as bar:
+    found = np.empty((0, 0), np.float32)
+    hidden = None if multiprocessing.parent_process() is None else True  # workers share a terminal with whoever waits
+    with tqdm(total=len(every), desc=f"{model} looks", unit="picture", leave=None, disable=hidden) as bar:
         for start in range(0, max(1, len(every)), network.batch):
             shown = shown_of(every[start : start + network.batch])
             batch = np.zeros((network.batch, network.size, network.size, 3), np.uint8)
@@ -310,9 +314,11 @@ def _look(
                 )
             if not np.isfinite(numbers[: len(shown)]).all():
                 raise ValueError(f"{model}: it gives numbers that are not finite: is embedding.scale right?")
-            found.append(numbers[: len(shown)])
+            if not start:
+                found = np.empty((len(every), numbers.shape[1]), np.float32)
+            found[start : start + len(shown)] = numbers[: len(shown)]
             bar.update(len(shown))
-    return np.concatenate(found)
+    return found
 
 
 def check(image_shape: Sequence[int], model: str, size: int | None, scale: str | None) -> None:
@@ -337,7 +343,7 @@ def check(image_shape: Sequence[int], model: str, size: int | None, scale: str |
     ValueError: size: efficientnet-lite0 takes 224 pixels, not 64
     """
     _check_shape(image_shape)
-    _network(model, size, scale)
+    _network(_place(model), size, scale)
 
 
 def _check_shape(image_shape: Sequence[int]) -> None:
@@ -369,6 +375,15 @@ def _sha256(model: str) -> str:
     return _digest(model, _there(model).stat().st_mtime_ns)
 
 
+def _version(model: str) -> str:
+    return _sha256(model) if _is_file(model) else ""
+
+
+def _place(model: str) -> str:
+    """Name a network such that a worker, which may be in another folder, finds its file."""
+    return str(Path(model).expanduser().absolute()) if _is_file(model) else model
+
+
 def _there(model: str) -> Path:
     path = Path(model).expanduser()
     if not path.is_file():
@@ -376,10 +391,14 @@ def _there(model: str) -> Path:
     return path
 
 
-@cache
 def _network(model: str, size: int | None, scale: str | None) -> Network:
+    return _loaded(model, size, scale, _version(model))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, size: int | None, scale: str | None, version: str) -> Network:
+    """Load a network, once; a worker lives longer than a run, and the file may be another one by then."""
     if _is_file(model):
-        _there(model)
         if scale is None:
             raise ValueError(f"scale: {model} does not say how it takes pixels: one of {', '.join(SCALES)}")
         return _from_onnx(model, size, scale) if model.endswith(".onnx") else _from_keras(model, size, scale)
@@ -439,8 +458,11 @@ def _from_keras(model: str, size: int | None, scale: str) -> Network:
 def _from_onnx(model: str, size: int | None, scale: str) -> Network:
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    if numba.get_num_threads() == 1:  # in a worker; otherwise it takes all cores
+        options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(Path(model).expanduser(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(Path(model).expanduser(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise _no_network(model, error) from None
     inputs, outputs = session.get_inputs(), session.get_outputs()

@@ -8,13 +8,17 @@ import joblib
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from shards import shards
 from sklearn.base import clone
 
+from fewlabels.dask_cluster import connected
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.networks import pretrained
-from fewlabels.networks.pretrained import SCALES, PretrainedEmbedding, check, embedding_of
+from fewlabels.networks.pretrained import BATCH, DEFAULT, SCALES, PretrainedEmbedding, check, embedding_of
 from fewlabels.networks.quiet_keras import keras
+from stages.files import peak_memory_gib
 
 SHAPE = (8, 8, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 192)).astype(np.uint8)
@@ -30,13 +34,19 @@ def keras_mean(path: Path, side: int | None = 8, outputs: int = 1) -> str:
 
 
 def onnx_mean(
-    path: Path, side: int | str = 8, first: bool = True, outputs: int = 1, count: int | str = "n", keep: int = 0
+    path: Path,
+    side: int | str = 8,
+    first: bool = True,
+    outputs: int = 1,
+    count: int | str = "n",
+    keep: int = 0,
+    kind: str = "Mean",
 ) -> str:
-    """The same as ONNX, with the colours first or last."""
+    """The same as ONNX, with the colours first or last; or another kind of mean."""
     shape = [count, 3, side, side] if first else [count, side, side, 3]
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3] if first else [1, 2])
     names = [f"means{number}" for number in range(outputs)]
-    nodes = [helper.make_node("ReduceMean", ["pixels", "axes"], [name], keepdims=keep) for name in names]
+    nodes = [helper.make_node(f"Reduce{kind}", ["pixels", "axes"], [name], keepdims=keep) for name in names]
     out_shape = None if keep else [count, 3]
     graph = helper.make_graph(
         nodes,
@@ -73,6 +83,44 @@ def test_an_image_is_seen_alike_whatever_is_beside_it(tmp_path: Path) -> None:
     one_at_a_time = onnx_mean(tmp_path / "one.onnx", count=1)
     np.testing.assert_allclose(embedding_of(IMAGES, SHAPE, one_at_a_time, None, "0..255"), MEANS, rtol=1e-5)
     assert embedding_of(IMAGES[:0], SHAPE).shape == (0, 1280)
+
+
+def test_a_file_that_was_replaced_is_loaded_anew(tmp_path: Path) -> None:
+    model = onnx_mean(tmp_path / "m.onnx")
+    mean = embedding_of(IMAGES, SHAPE, model, None, "0..255")
+    onnx_mean(tmp_path / "m.onnx", kind="Max")
+    most = embedding_of(IMAGES, SHAPE, model, None, "0..255")
+    np.testing.assert_array_equal(most, IMAGES.reshape(70, 64, 3).max(axis=1))
+    assert (mean < most).all()
+
+
+def photographs(count: int) -> NDArray[np.uint8]:
+    """Images in which a network sees more than in noise: a few waves each."""
+    random = np.random.default_rng(0)
+    waves = np.cos(np.arange(32) * random.uniform(0.1, 0.8, (count, 3, 1)))
+    return np.uint8(127 * (1 + waves[:, :, :, None] * waves[:, ::-1, None, :])).transpose(0, 2, 3, 1).reshape(count, -1)
+
+
+@pytest.mark.slow
+def test_two_workers_see_what_one_process_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, though each has one thread; files are named from where this process is."""
+    monkeypatch.chdir(tmp_path)
+    images, shape = photographs(4 * BATCH + 5), (32, 32, 3)
+    networks = [
+        (DEFAULT, None),
+        (keras_mean(Path("mean.keras"), side=32), "0..1"),
+        (onnx_mean(Path("mean.onnx"), side=32), "clip"),
+    ]
+    here = [embedding_of(images, shape, model, None, scale) for model, scale in networks]
+    pool = shards(tmp_path / "images", images, 2 * BATCH)
+    monkeypatch.setattr(pretrained, "_loaded", lambda *_: pytest.fail("is left to the workers"))
+    with connected("local", tmp_path / "scratch", workers=2) as run:
+        there = [embedding_of(pool, shape, model, None, scale).array() for model, scale in networks]
+        peaks = run.client.run(peak_memory_gib)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one, other)
+    print(f"{max(peaks.values()):.2f} GiB in a worker")
+    assert max(peaks.values()) < 1.3, "of 1.4 GiB, which are 1.5 GB"
 
 
 def test_the_components_are_those_of_the_numbers(tmp_path: Path) -> None:
@@ -166,9 +214,9 @@ def test_a_network_of_keras_is_given_what_it_was_trained_on(monkeypatch: pytest.
     small.__module__ = mobilenet.__name__
     monkeypatch.setattr(keras.applications, "MobileNet", small)
     white = np.full((1, 192), 255, np.uint8)
-    pretrained._network.cache_clear()
+    pretrained._loaded.cache_clear()
     np.testing.assert_allclose(embedding_of(white, SHAPE, "MobileNet", 32), [[1, 1, 1]], atol=1e-6)
-    pretrained._network.cache_clear()
+    pretrained._loaded.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 8, 4), (8, 8, 3, 1)])

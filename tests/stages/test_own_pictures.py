@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import yaml
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewlabels.label_set import UNKNOWN
-from stages import download, flatten, reading, sources
+from stages import download, engine, flatten, reading, sources
 
 SHAPE = (8, 9)
 
@@ -270,10 +273,93 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     configure()
     found = []
     for threads in (1, 5):
-        monkeypatch.setattr(reading.os, "cpu_count", lambda threads=threads: threads)
+        monkeypatch.setattr(numba, "get_num_threads", lambda threads=threads: threads)
         run()
         found.append({path.name: path.read_bytes() for path in Path("data/flat").iterdir()})
     assert found[0] == found[1]
+
+
+# ---- what a run goes on from
+
+
+READ = reading.read
+
+
+def ended_at(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until that picture is read, of 30 in chunks of 8, as if Ctrl-C were pressed then."""
+
+    def read(path: Path, image_shape: Sequence[int], fit: str) -> NDArray[np.uint8]:
+        if path.name == name:
+            raise KeyboardInterrupt
+        return READ(path, image_shape, fit)
+
+    monkeypatch.setattr(reading, "CHUNK", 8)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(reading, "read", read)
+        run()
+
+
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run, and list the pictures that are read."""
+    seen = []
+
+    def read(path: Path, image_shape: Sequence[int], fit: str) -> NDArray[np.uint8]:
+        seen.append(path.relative_to(Path("images/mine").absolute()).as_posix())
+        return READ(path, image_shape, fit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "read", read)
+        run()
+    return sorted(seen)
+
+
+def written() -> dict[str, bytes]:
+    assert not list(engine.SCRATCH.iterdir())
+    return {path.name: path.read_bytes() for path in Path("data/flat").iterdir()}
+
+
+def test_reading_goes_on_where_it_was_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pile()
+    Path("images/mine/a/003.png").write_bytes(b"nothing")
+    Path("images/mine/c/029.png").write_bytes(b"")
+    configure()
+    run()
+    at_once, listed = written(), sorted([*names(), *held_out_names(), "a/003.png", "c/029.png"])
+    ended_at(listed[20][2:], monkeypatch)
+    assert files_read(monkeypatch) == listed[16:], "two chunks of 8 were there"
+    assert written() == at_once
+    assert files_read(monkeypatch) == listed, "after a success nothing is kept"
+
+
+@pytest.mark.parametrize("differs", ["time", "size"])
+def test_a_picture_that_was_changed_meanwhile_is_read_anew(differs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pile()
+    configure(test_share=0)
+    ended_at("029.png", monkeypatch)
+    path = Path("images/mine/a/000.png")
+    before = path.stat()
+    pixels = picture("a/000.png", 99)
+    if differs == "time":
+        assert path.stat().st_size == before.st_size
+        os.utime(path, ns=(0, before.st_mtime_ns + 1))
+    else:
+        path.write_bytes(path.read_bytes() + b"more")
+        os.utime(path, ns=(0, before.st_mtime_ns))
+    assert "a/000.png" in files_read(monkeypatch)
+    np.testing.assert_array_equal(array("train_images")[0], pixels.ravel())
+
+
+def test_a_long_reason_is_cut_between_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path, *_: object) -> NDArray[np.uint8]:
+        if path.name == "000.png":
+            raise reading.UnreadableError("x" + 200 * "ü")
+        return READ(path, SHAPE, "pad")
+
+    pile()
+    configure()
+    monkeypatch.setattr(reading, "read", read)
+    run()
+    assert rejected() == {"a/000.png": "x" + 127 * "ü"}
 
 
 # ---- where the folder is
