@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 CHUNK = 20_480
 """Rows in a chunk: 16 MB of images of 28 x 28 pixels, 25 MB of their features."""
-MAPPED = 6
-"""Files that stay mapped: single rows are mostly taken of the same few, and to map one takes longer than that."""
+MAPPED = 4
+"""Files that stay mapped, of those that all rows were taken of: often the same is next, and mapping takes longer."""
 STEP, CHUNK_BYTES = 1024, 2**25
 """Rows that a chunk is a multiple of, and the bytes that it has at most, where `STEP` rows are no more."""
 
@@ -192,7 +192,7 @@ class Pool:
             return np.asarray(self._array[wanted])
         numbers = wanted // self.chunk
         if len(numbers) and (numbers == numbers[0]).all():
-            of_one: NDArray[Any] = self.mapped(int(numbers[0]))[wanted - numbers[0] * self.chunk]
+            of_one: NDArray[Any] = self._file(int(numbers[0]), _kept_mapped)[wanted - numbers[0] * self.chunk]
             return of_one
         taken = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         order = np.argsort(wanted, kind="stable")
@@ -445,6 +445,10 @@ def _loaded(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
 
 
 def _mapped(path: Path) -> NDArray[Any]:
+    return _loaded(path, mmap_mode="r")
+
+
+def _kept_mapped(path: Path) -> NDArray[Any]:
     """Map a file into memory, or find that it is already, as long as it has not changed."""
     try:
         status = path.stat()
@@ -455,7 +459,7 @@ def _mapped(path: Path) -> NDArray[Any]:
 
 @lru_cache(maxsize=MAPPED)
 def _mapping(path: Path, *_: int) -> NDArray[Any]:
-    return np.asarray(_loaded(path, mmap_mode="r"))
+    return np.asarray(_mapped(path))
 
 
 def _opened(path: Path, chunk: int, identity: tuple[Any, ...]) -> Pool:
