@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,16 +35,23 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
-    "network.student": {"generations": 2, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1, "images": 100000},
+    "network.student": {"generations": 1, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1, "images": 100000},
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow whatever runs DVC: the tests that ask for a copy of the project."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow whatever runs DVC: the tests that ask for a copy of the project.
+
+    Where processes share the tests by files (`make test`), the files with most such tests come first: else one process
+    would be left with them at the end. All that need `finished` are in one file, so that it is made once.
+    """
     for item in items:
         if "new_repository" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
+    if hasattr(config, "workerinput"):  # a process of pytest-xdist
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
 
 
 class Repository:
@@ -71,7 +79,7 @@ class Repository:
             start_new_session=True,
         )
         try:
-            output, _ = process.communicate(timeout=300)
+            output, _ = process.communicate(timeout=900)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -100,7 +108,6 @@ class Repository:
         beside = self.folder.parent
         return inherited | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",  # arrays this small gain nothing from more
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -124,6 +131,19 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def copy_compiled(source: Path, target: Path) -> None:
+    """Bring along what numba has compiled of the modules there: else stages compile it anew, for ten seconds.
+
+    It is valid for a module of the same code and time of change: one that was copied with that time.
+    """
+    for kind in ("nbi", "nbc"):  # an index before what it lists: another process may be adding to both
+        for path in source.rglob(f"__pycache__/*.{kind}"):
+            folder = target / path.parent.relative_to(source)
+            if (folder.parent / f"{path.name.partition('.')[0]}.py").exists():
+                folder.mkdir(exist_ok=True)
+                shutil.copy(path, folder / path.name)
+
+
 def write_idx(path: Path, values: NDArray[np.uint8]) -> None:
     header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
     path.write_bytes(header + values.tobytes())
@@ -137,6 +157,7 @@ def new_repository(images: Path) -> Callable[[Path], Repository]:
         no_bytecode = shutil.ignore_patterns("__pycache__")
         for name in ("stages", "fewlabels", "experiments", "labelling"):
             shutil.copytree(PROJECT / name, folder / name, ignore=no_bytecode)
+        copy_compiled(PROJECT / "fewlabels", folder / "fewlabels")
         shutil.copytree(PROJECT / ".dvc/plots", folder / ".dvc/plots")
         (folder / "images").mkdir()
         shutil.copy(PROJECT / "images/README.md", folder / "images/README.md")

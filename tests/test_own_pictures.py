@@ -37,8 +37,7 @@ def own(new_repository: Callable[[Path], Repository], tmp_path: Path) -> Reposit
     repository.configure(
         {f"label_sets.{name}": [] for name in CLASSIFIERS}
         | {
-            "label_sets.ridge": ["random", "active"],
-            "label_sets.lr": ["random"],
+            "label_sets.ridge": ["active"],
             "data.source": "images",
             "data.folder": "images/mine",
             "data.image_shape": [12, 15, 3],

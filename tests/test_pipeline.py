@@ -1,4 +1,7 @@
-"""The pipeline as a user runs it, in small: results, what a change re-runs, bad values, kills."""
+"""The pipeline as a user runs it, in small: results, what a change re-runs, bad values, kills, a sweep.
+
+All tests that need `finished` are here, so that it is made once where processes share the tests.
+"""
 
 import csv
 import json
@@ -11,12 +14,18 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import vl_convert
 import yaml
-from conftest import CLASSES, CLUSTERS, PROJECT, SHAPE, SMALL, Repository
+from conftest import CLASSES, CLUSTERS, PROJECT, SHAPE, SMALL, Repository, copy_compiled
 from numpy.typing import NDArray
 
+from benchmarks import peers
+from experiments import report, results, sweep
+from fewlabels.choosing.annotator import SimulatedAnnotator
+from fewlabels.choosing.rounds import simulate
+from fewlabels.label_set import LabelSet
 from stages import params, train_nn
 from stages.registry import BOUGHT, CLASSIFIERS
 
@@ -118,6 +127,16 @@ def test_the_budget_buys_one_true_label_for_each_cluster(finished: Repository, n
     assert sorted(int(purchase["row"]) for purchase in purchases) == label_set["rows"].tolist()
     for purchase in purchases:
         assert int(purchase["label"]) == array(finished, "train_labels")[int(purchase["row"])]
+
+
+def test_the_benchmark_of_peers_buys_the_random_labels_of_the_pipeline(finished: Repository) -> None:
+    true_labels = array(finished, "train_labels")
+    features = np.arange(len(true_labels), dtype=np.float32)[:, None]
+    query, rounds = peers._random(CLUSTERS, seed=42)
+    chosen = LabelSet.from_bought(*simulate(query, features, SimulatedAnnotator(true_labels), CLUSTERS, rounds=rounds))
+    pipeline = np.load(finished.folder / "data/labels/random.npz")
+    np.testing.assert_array_equal(chosen.rows, pipeline["rows"])
+    np.testing.assert_array_equal(chosen.labels, pipeline["labels"])
 
 
 @pytest.mark.parametrize(
@@ -239,7 +258,8 @@ def test_a_stage_needs_no_data_but_its_dependencies(finished: Repository, tmp_pa
     for path in dict.fromkeys([*needed, "params.yaml", "stages/params.py", "stages/registry.py", *packages]):
         source, target = finished.folder / path, alone.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+    copy_compiled(finished.folder, alone.folder)
     before = files(alone.folder)
     (tmp_path / "sitecustomize.py").write_text(ALONE, encoding="utf-8")
     alone.run(*shlex.split(stage["cmd"]), PYTHONPATH=str(tmp_path))
@@ -259,20 +279,32 @@ def test_a_second_run_runs_nothing(repository: Repository) -> None:
     assert "Data and pipelines are up to date." in output
 
 
-def test_a_second_clone_computes_nothing_whatever_ran_before(repository: Repository, tmp_path: Path) -> None:
-    """For three settings, one after the other in the same folders: what the others left there does not matter."""
+FEWER: dict[str, object] = {"label_sets.nn": ["all"], "label_sets.lr": ["random"], "label_sets.ensemble": []}
+
+
+@pytest.fixture(scope="module")
+def fewer(finished: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of `finished` after another run, with fewer models, committed. For reading only."""
+    folder = tmp_path_factory.mktemp("fewer") / "repository"
+    shutil.copytree(finished.folder, folder)
+    repository = Repository(folder)
+    repository.configure(FEWER)
+    repository.run("dvc", "repro")
+    repository.commit()
+    return repository
+
+
+def test_a_second_clone_computes_nothing_whatever_ran_before(fewer: Repository, tmp_path: Path) -> None:
+    """For two settings, one after the other in the same folders: what the other left there does not matter."""
+    shutil.copytree(fewer.folder, tmp_path / "repository")
+    repository, second = Repository(tmp_path / "repository"), Repository(tmp_path / "second")
     repository.run("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
-    second = Repository(tmp_path / "second")
-    settings: list[dict[str, object]] = [
-        {"label_sets.nn": [], "label_sets.ensemble": []},
-        {"label_sets.nn": ["all"], "label_sets.lr": ["random"]},
-        {name: SMALL[name] for name in ("label_sets.nn", "label_sets.lr", "label_sets.ensemble")},
-    ]
-    for changes in settings:
-        repository.configure(changes)
-        repository.run("dvc", "repro")
-        assert json.loads(repository.run("dvc", "status", "--json")) == {}
-        repository.commit()
+    repository.commit()
+    for setting in ("fewer", "all"):
+        if setting == "all":
+            repository.configure({name: SMALL[name] for name in FEWER})
+            repository.run("dvc", "repro")
+            repository.commit()
         repository.run("dvc", "push", "--run-cache")
         if second.folder.exists():
             second.run("git", "pull", "--quiet")
@@ -284,10 +316,10 @@ def test_a_second_clone_computes_nothing_whatever_ran_before(repository: Reposit
         assert ran(second.run("dvc", "repro")) == []
     # A setting that was not committed comes from the run cache, in place of what lies there now; but for `check`, which
     # is not kept in it, and the figures, which are in git and not in DVC's cache.
-    second.configure(settings[0])
+    second.configure(FEWER)
     assert ran(second.run("dvc", "repro")) == ["check", "evaluate"]
     assert second.run("git", "status", "--porcelain", "metrics") != ""
-    first_commit = second.run("git", "rev-list", "HEAD").split()[2]
+    first_commit = second.run("git", "rev-list", "HEAD").split()[1]
     assert second.run("git", "diff", first_commit, "--", "metrics", "dvc.lock") == ""
 
 
@@ -301,20 +333,19 @@ def test_a_mistyped_parameter_is_noticed_when_everything_is_cached(repository: R
         assert "\nparams.yaml: percentil: is not a known parameter\n" in output
 
 
-def test_the_page_of_plots_is_small_and_has_what_this_run_trained(repository: Repository) -> None:
-    repository.configure({"label_sets.nn": ["all"], "label_sets.ensemble": []})
-    repository.run("dvc", "repro")
-    drawn = json.loads(repository.run("dvc", "plots", "show", "--json"))
+def test_the_page_of_plots_is_small_and_has_what_this_run_trained(fewer: Repository) -> None:
+    drawn = json.loads(fewer.run("dvc", "plots", "show", "--json"))
     assert drawn.get("errors", []) == []
-    models = [f"{name}_{one}" for name in ("lr", "lr_distances", "ridge") for one in SMALL[f"label_sets.{name}"]]
+    trained = {name: (SMALL | FEWER)[f"label_sets.{name}"] for name in CLASSIFIERS}
+    models = [f"{name}_{one}" for name, some in trained.items() for one in some]
     pages = {"validation accuracy", "training loss", "metrics/details.json"}
-    assert set(drawn["data"]) == pages | {f"data/plots/confusion/{one}.csv" for one in [*models, "nn_all"]}
+    assert set(drawn["data"]) == pages | {f"data/plots/confusion/{one}.csv" for one in models}
     for plot in ("validation accuracy", "training loss"):
         (shown,) = drawn["data"][plot]
         values = shown["content"]["data"]["values"]
         assert {value["label_set"] for value in values} == {"all"}
         assert values[-1]["step"] == 5
-    (shown,) = drawn["data"]["data/plots/confusion/lr_all.csv"]
+    (shown,) = drawn["data"]["data/plots/confusion/lr_random.csv"]
     assert [value["predicted"] for value in shown["content"]["data"]["values"][: len(CLASSES)]] == CLASSES
     for plots in drawn["data"].values():
         for shown in plots:
@@ -325,28 +356,16 @@ def test_the_page_of_plots_is_small_and_has_what_this_run_trained(repository: Re
 
 def test_what_cannot_be_trained_on_one_label_is_left_out_and_named(repository: Repository) -> None:
     """Without networks, which are soon trained on one label in tests/networks, too."""
-    repository.configure({"clusters": 1, "label_sets.nn": [], "label_sets.ensemble": []})
+    changes = {"label_sets.nn": [], "label_sets.lr_distances": [], "label_sets.ensemble": []}
+    trained = {"label_sets.lr": ["random", "propagated"], "label_sets.ridge": ["random"]}
+    repository.configure({"clusters": 1} | changes | trained)
     repository.run("dvc", "repro")
     found = details(repository)
-    assert set(found["untrained"]) == {f"lr on {name}" for name in LR if name != "all"}
+    assert set(found["untrained"]) == {"lr on random", "lr on propagated"}
     assert "one class" in found["untrained"]["lr on random"]
     table = repository.run("python", "-m", "experiments.table")
     assert "lr on random is left out, it cannot be trained: " in table
     assert found["ridge"]["random"]["accuracy"] > 0
-
-
-def test_an_experiment_on_percentile_runs_what_it_touches(repository: Repository) -> None:
-    before = details(repository)
-    output = repository.run("dvc", "exp", "run", "--set-param", "percentile=50")
-    assert ran(output) == ["check", "propagate", "train-lr@partially_propagated", "evaluate", "auto-label"]
-    compared = json.loads(repository.run("dvc", "metrics", "diff", "--json"))
-    changes = compared.get("metrics/metrics.json", {})
-    assert set(changes) <= {"accuracy.lr.partially_propagated", "purity.partially_propagated"}
-    after = details(repository)
-    assert after["run"] == before["run"] | {"percentile": 50}
-    rows = [found["label_sets"].pop("partially_propagated")["rows"] for found in (before, after)]
-    assert rows[0] < rows[1]
-    assert after["label_sets"] == before["label_sets"]
 
 
 def test_other_clusters_leave_the_baseline_alone(repository: Repository) -> None:
@@ -371,8 +390,10 @@ def test_other_features_change_what_sees_them(repository: Repository) -> None:
     before = label_sets(repository)
     repository.configure({"features": "hog"})
     seen = ["check", "first-round", "embed", "describe", "kmeans", "select-representatives", "propagate"]
-    seen += [*(f"train-lr@{name}" for name in LR), "train-lr-distances@all", "evaluate", "auto-label"]
-    assert ran(repository.run("dvc", "repro")) == seen
+    seen += ["train-lr-distances@all"]
+    assert sorted(ran(repository.run("dvc", "repro", "propagate", "train-lr-distances@all"))) == sorted(seen)
+    concerned = {*(f"train-lr@{name}" for name in LR), "evaluate", "auto-label"}
+    assert set(json.loads(repository.run("dvc", "status", "--json"))) == concerned
     after = label_sets(repository)
     same = [name for name in before if before[name] == after[name]]
     assert sorted(same) == [
@@ -421,21 +442,82 @@ def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repos
 def test_a_run_killed_twice_and_resumed_gives_the_same_results(
     finished: Repository, new_repository: Callable[[Path], Repository], tmp_path: Path
 ) -> None:
-    """From an empty cache in a folder of its own, and without networks, of which none is then trained."""
+    """From an empty cache in a folder of its own; and with a few models, of which none is a network."""
     repository = new_repository(tmp_path / "repository")
-    repository.configure({"label_sets.nn": [], "label_sets.lr": [*LR, "propagated_soft"], "label_sets.ensemble": []})
+    none = {f"label_sets.{name}": [] for name in CLASSIFIERS}
+    repository.configure(
+        none | {"label_sets.lr": ["random", "propagated", "propagated_soft"], "label_sets.ridge": ["active"]}
+    )
     (tmp_path / "sitecustomize.py").write_text(KILLER, encoding="utf-8")
     for killed in ("kmeans.joblib", "propagated.joblib"):
         code, output = repository.attempt("dvc", "repro", PYTHONPATH=str(tmp_path), KILLED_AT=killed)
         assert code == -signal.SIGKILL, output
         assert [path.name for path in repository.folder.rglob(".partial-*")] == [f".partial-{killed}"]
 
-    resumed = ["train-lr@propagated", "train-lr@partially_propagated", "train-lr@propagated_soft"]
-    resumed += ["train-lr-distances@all", "train-ridge@random", "train-ridge@active", "evaluate", "auto-label"]
+    resumed = ["train-lr@propagated", "train-lr@propagated_soft", "train-ridge@active", "evaluate", "auto-label"]
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()
     assert label_sets(repository) == label_sets(finished)
     found, before = details(repository), details(finished)
-    del found["lr"]["propagated_soft"], found["recall"], before["recall"]
-    assert found == before | {"nn": {}, "ensemble": {}}
+    assert (found["run"], found["kmeans"], found["untrained"]) == (before["run"], before["kmeans"], {})
+    assert found["label_sets"] == {name: before["label_sets"][name] for name in found["label_sets"]}
+    for classifier, name in (("lr", "random"), ("lr", "propagated"), ("ridge", "active")):
+        assert found[classifier][name] == before[classifier][name]
+
+
+def test_a_sweep_runs_what_it_touches_and_ends_in_a_report(repository: Repository) -> None:
+    """Two settings and what is committed: the table has the figures that DVC shows, the page has the table.
+
+    Of another percentile nothing changes but the label set that it selects, and the model on that. What another machine
+    has recorded stays.
+    """
+    before = details(repository)
+    sweeps = {"test": [{"percentile": [50, 70]}]}
+    (repository.folder / sweep.SWEEPS).write_text(json.dumps(sweeps), encoding="utf-8")
+    repository.commit()
+    assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
+    assert "stays as it is" in repository.run("python", "-m", "experiments.report")
+
+    recorded = results.read_csv(repository.folder / report.RESULTS)
+    elsewhere = recorded.assign(run="elsewhere", seed=7)
+    pd.concat([recorded, elsewhere]).to_csv(repository.folder / report.RESULTS, index=False)
+
+    output = repository.run("python", "-m", "experiments.sweep", "test")
+    touched = ["check", "propagate", "train-lr@partially_propagated", "evaluate", "auto-label"]
+    assert ran(output) == [*touched, *touched]
+    assert "from 4 runs" in repository.run("python", "-m", "experiments.report")
+    runs = report.load(repository.folder / report.RESULTS)
+    assert (runs["run"] == "elsewhere").sum() == len(elsewhere)
+    runs = runs[runs["run"] != "elsewhere"]
+    committed = runs[runs["run"] == "HEAD"]
+    assert {*results.COLUMNS, "network.student.shift", "data.classes"} <= set(runs.columns)
+    assert len(committed) == len(MODELS)
+    assert sorted(runs["percentile"].unique()) == [30, 50, 70]
+    names = repository.run("dvc", "exp", "list", "--name-only").split()
+    assert {*names} == {*runs["run"]} - {"HEAD"}
+    for name in names:
+        shown = json.loads(repository.run("dvc", "metrics", "diff", "--json", "--all", "HEAD", name))
+        metrics, found = shown["metrics/metrics.json"], runs[runs["run"] == name]
+        changed = {key for key, values in metrics.items() if values["old"] != values["new"]}
+        assert changed <= {"accuracy.lr.partially_propagated", "purity.partially_propagated"}
+        assert len(found) == len(MODELS)
+        for row in found.itertuples():
+            assert row.accuracy == pytest.approx(metrics[f"accuracy.{row.model}.{row.label_set}"]["new"])
+            assert row.seconds > 0
+        [row] = found[found["label_set"] == "partially_propagated"].itertuples()
+        assert row.purity == pytest.approx(metrics["purity.partially_propagated"]["new"])
+        [ref] = repository.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}").split()
+        after = json.loads(repository.run("git", "show", f"{ref}:metrics/details.json"))
+        assert after["run"] == before["run"] | {"percentile": row.percentile}
+        one, other = (each["label_sets"]["partially_propagated"]["rows"] for each in (before, after))
+        assert one < other
+        assert after["label_sets"] == before["label_sets"] | {
+            "partially_propagated": after["label_sets"]["partially_propagated"]
+        }
+    page = (repository.folder / report.REPORT).read_text(encoding="utf-8")
+    assert all(f">{name}<" in page for name in names)
+    assert f"The last run: {CLUSTERS} clusters, percentile 30, seed 42." in page
+    compared = repository.run("python", "-m", "experiments.compare", COLUMNS="160")
+    lines = {line.split()[0]: line for line in compared.splitlines() if line.strip()}
+    assert {"workspace", "HEAD", *names} <= {*lines}

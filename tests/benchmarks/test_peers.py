@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CLUSTERS, PROJECT, Repository
+from conftest import PROJECT
 from numpy.typing import NDArray
 from sklearn.semi_supervised import LabelSpreading
 
 from benchmarks import peers, results
 from benchmarks.alone import alone
-from fewlabels.choosing.annotator import SimulatedAnnotator
-from fewlabels.choosing.rounds import simulate
 from fewlabels.features.hog import HOG
-from fewlabels.label_set import LabelSet
 from stages import files
 
 NEEDS = {
@@ -77,16 +74,6 @@ def test_every_query_strategy_is_pure_and_keeps_to_the_pool(contender: str, data
         assert len(np.unique(asked)) == 30
         assert not np.isin(asked, [*labelled, *exclude]).any()
         np.testing.assert_array_equal(query(data.train, labelled, labels, 30, exclude=exclude), asked)
-
-
-def test_random_labels_are_those_of_the_pipeline(finished: Repository) -> None:
-    true_labels = files.load_array(finished.folder / "data/flat/train_labels.npy")
-    features = np.arange(len(true_labels), dtype=np.float32)[:, None]
-    query, rounds = peers._random(CLUSTERS, seed=42)
-    chosen = LabelSet.from_bought(*simulate(query, features, SimulatedAnnotator(true_labels), CLUSTERS, rounds=rounds))
-    pipeline = files.load_arrays(finished.folder / "data/labels/random.npz")
-    np.testing.assert_array_equal(chosen.rows, pipeline["rows"])
-    np.testing.assert_array_equal(chosen.labels, pipeline["labels"])
 
 
 def test_label_spreading_is_that_of_scikit_learn(data: peers.Data) -> None:

@@ -1,6 +1,5 @@
-"""A sweep ends in a report, and a browser shows its page without a network, on a phone and in the dark."""
+"""The report of the results: a browser shows its page without a network, on a phone and in the dark."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -9,56 +8,14 @@ from typing import Any
 
 import matplotlib.image
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import CLUSTERS, PROJECT, SMALL, Repository
+from conftest import PROJECT
 
-from experiments import charts, report, results, sweep
+from experiments import charts, report
 from stages import files
-from stages.registry import CLASSIFIERS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PHONE = 375
-
-
-def test_a_sweep_ends_in_a_report(repository: Repository) -> None:
-    """Two settings and what is committed: the table has the figures that DVC shows, the page has the table.
-
-    What another machine has recorded stays.
-    """
-    grid = {f"label_sets.{model}": [[]] for model in CLASSIFIERS} | {"label_sets.lr": [["random"]]}
-    grid["clusters"] = [5, 7]
-    (repository.folder / sweep.SWEEPS).write_text(json.dumps({"test": [grid]}), encoding="utf-8")
-    repository.commit()
-    assert "from 1 runs" in repository.run("python", "-m", "experiments.report")
-    assert "stays as it is" in repository.run("python", "-m", "experiments.report")
-
-    recorded = results.read_csv(repository.folder / report.RESULTS)
-    elsewhere = recorded.assign(run="elsewhere", seed=7)
-    pd.concat([recorded, elsewhere]).to_csv(repository.folder / report.RESULTS, index=False)
-
-    repository.run("python", "-m", "experiments.sweep", "test")
-    assert "from 4 runs" in repository.run("python", "-m", "experiments.report")
-    runs = report.load(repository.folder / report.RESULTS)
-    assert (runs["run"] == "elsewhere").sum() == len(elsewhere)
-    runs = runs[runs["run"] != "elsewhere"]
-    committed = runs[runs["run"] == "HEAD"]
-    assert {*results.COLUMNS, "network.student.shift", "data.classes"} <= set(runs.columns)
-    assert len(committed) == sum(len(SMALL[f"label_sets.{model}"]) for model in CLASSIFIERS)
-    assert sorted(runs["clusters"].unique()) == [5, 7, CLUSTERS]
-    names = repository.run("dvc", "exp", "list", "--name-only").split()
-    for row in runs[runs["run"] != "HEAD"].itertuples():
-        assert row.run in names
-        shown = json.loads(repository.run("dvc", "metrics", "diff", "--json", "--all", "HEAD", row.run))
-        metrics = shown["metrics/metrics.json"]
-        assert row.accuracy == pytest.approx(metrics["accuracy.lr.random"]["new"])
-        assert row.seconds > 0
-    page = (repository.folder / report.REPORT).read_text(encoding="utf-8")
-    assert all(f">{name}<" in page for name in names)
-    assert f"The last run: {CLUSTERS} clusters, percentile 30, seed 42." in page
-    compared = repository.run("python", "-m", "experiments.compare", COLUMNS="160")
-    lines = {line.split()[0]: line for line in compared.splitlines() if line.strip()}
-    assert {"workspace", "HEAD", *names} <= {*lines}
 
 
 @pytest.fixture(scope="module")
