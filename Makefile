@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ENVIRONMENT := $(VENV)/.complete
+# A process for each core, four at most: each has TensorFlow in memory, 1 GB. They take file after file, in order.
+SHARED := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help repro label cluster compare sweep report test fast test-label-studio mutants bench peers lint lock clean
 .DEFAULT_GOAL := help
@@ -35,10 +37,10 @@ report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metr
 	python -m experiments.report
 
 test: lint  ## Run ruff, mypy and the tests
-	pytest -m "not label_studio"
+	pytest -m "not label_studio" $(SHARED)
 
 fast: lint  ## Run ruff, mypy and the tests that do not run DVC
-	pytest -m "not slow and not label_studio"
+	pytest -m "not slow and not label_studio" $(SHARED)
 
 test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio, installed into .venv-label-studio; some minutes
 	test -x .venv-label-studio/bin/label-studio || \
