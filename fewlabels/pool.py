@@ -7,7 +7,9 @@ that the methods work on at once, so that each row gets the very bits that it ge
 import mmap
 import shutil
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 CHUNK = 20_480
 """Rows in a chunk: 16 MB of images of 28 x 28 pixels, 25 MB of their features."""
+MAPPED = 4
+"""Files that stay mapped, of those that all rows were taken of: often the same is next, and mapping takes longer."""
 STEP, CHUNK_BYTES = 1024, 2**25
 """Rows that a chunk is a multiple of, and the bytes that it has at most, where `STEP` rows are no more."""
 
@@ -135,11 +139,11 @@ class Pool:
         """
         if self._array is not None:
             return self._array[self.rows(number)]
-        return self._file(number)
+        return self._file(number, _loaded)
 
-    def _file(self, number: int, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
+    def _file(self, number: int, load: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
         rows, path = self.rows(number), self._folder / _name(number)
-        values = _loaded(path, mmap_mode)
+        values = load(path)
         expected = (rows.stop - rows.start, *self.shape[1:])
         if values.shape != expected or values.dtype != self.dtype:
             raise OSError(f"{path}: {values.dtype} {values.shape}, not {self.dtype} {expected}")
@@ -159,7 +163,7 @@ class Pool:
         """
         if self._array is not None:
             return self._array[self.rows(number)]
-        return self._file(number, mmap_mode="r")
+        return self._file(number, _mapped)
 
     def take(self, rows: ArrayLike) -> NDArray[Any]:
         """Read single rows.
@@ -186,8 +190,11 @@ class Pool:
             raise ValueError(f"rows {wanted.min()} to {wanted.max()} of a pool that has {len(self)}")
         if self._array is not None:
             return np.asarray(self._array[wanted])
-        taken = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         numbers = wanted // self.chunk
+        if len(numbers) and (numbers == numbers[0]).all():
+            of_one: NDArray[Any] = self._file(int(numbers[0]), _kept_mapped)[wanted - numbers[0] * self.chunk]
+            return of_one
+        taken = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         order = np.argsort(wanted, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
             number = int(numbers[places[0]])
@@ -224,7 +231,7 @@ class Pool:
     def remove(self) -> None:
         """Delete the files of a folder that nobody needs any more; what is one array stays as it is."""
         if not self.in_memory:
-            shutil.rmtree(self._folder)
+            remove(self._folder)
 
     def identity(self) -> tuple[Any, ...]:
         """Say what tells this pool from another, or from its own earlier state: files by path, size and time.
@@ -396,6 +403,7 @@ def remove(path: Path) -> None:
     --------
     >>> remove(Path("nowhere"))
     """
+    _mapping.cache_clear()  # a shared file system keeps a file that is in use
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -426,7 +434,7 @@ def _name(number: int) -> str:
     return f"{number:06}.npy"
 
 
-def _loaded(path: Path, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
+def _loaded(path: Path, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
     try:
         values: NDArray[Any] = np.load(path, mmap_mode)
     except FileNotFoundError:
@@ -434,6 +442,24 @@ def _loaded(path: Path, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     except (ValueError, EOFError) as error:
         raise OSError(f"{path}: cannot be read as .npy: {error}") from None
     return values
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    return _loaded(path, mmap_mode="r")
+
+
+def _kept_mapped(path: Path) -> NDArray[Any]:
+    """Map a file into memory, or find that it is already, as long as it has not changed."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise OSError(f"{path}: is missing") from None
+    return _mapping(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=MAPPED)
+def _mapping(path: Path, *_: int) -> NDArray[Any]:
+    return np.asarray(_mapped(path))
 
 
 def _opened(path: Path, chunk: int, identity: tuple[Any, ...]) -> Pool:

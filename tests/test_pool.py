@@ -60,6 +60,17 @@ def test_what_is_a_pool_is_taken_as_it_is() -> None:
     assert as_pool(X).array() is X
 
 
+def test_rows_are_those_of_the_files_that_are_there(folder: Path) -> None:
+    """Though files stay mapped."""
+    pool = Pool(folder)
+    assert np.array_equal(pool.take([1, 0]), X[[1, 0]])
+    write(folder, 0, X[: pool.chunk] + 1)
+    assert np.array_equal(pool.take([1, 0]), X[[1, 0]] + 1)
+    (folder / "000000.npy").unlink()
+    with pytest.raises(OSError, match=r"000000\.npy: is missing"):
+        pool.take([0])
+
+
 def test_files_are_pickled_as_their_path(folder: Path, tmp_path: Path) -> None:
     save(tmp_path / "rows.npy", X)
     large = Pool(np.zeros(10**6))
