@@ -50,7 +50,7 @@ test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio,
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
-bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 60 minutes; QUICK=1 for a check
+bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 90 minutes; QUICK=1 for a check
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)
@@ -62,6 +62,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 6
 	$(if $(QUICK),,python -m benchmarks.person)
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
+	$(if $(QUICK),,python -m benchmarks.scale)
 
 peers: $(ENVIRONMENT)  ## Compare with what a user would pick instead, some 20 minutes, needs a C++ compiler; QUICK=1 for a check
 	pip install --quiet --require-hashes --no-build-isolation --requirement requirements-peers.lock

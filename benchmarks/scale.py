@@ -6,7 +6,7 @@ of the steps. A digest of each result shows whether it is the same. k-means is c
 memory at once, as few images are fitted. Each of these has a process of its own. CPU seconds are those of all processes
 together, so that other load on a shared machine matters little; peaks are of each step.
 
-Writes to metrics/benchmarks.json, and docs/pictures/scale.svg.
+Writes to metrics/benchmarks.json, and docs/pictures/scale.svg, after each engine; what is there of others stays.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,14 +29,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.alone import alone
 from benchmarks.neighbours import recall
 from benchmarks.pile import PILES, SIDE, pile
-from benchmarks.results import record
+from benchmarks.results import RESULTS, record
 from fewlabels.arrays import evenly_spaced
 from fewlabels.choosing.annotator import SimulatedAnnotator
 from fewlabels.choosing.cluster_margin import cluster_margin
@@ -69,29 +68,41 @@ Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, metavar="N", help="how many images")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="E", help=", ".join(ENGINES))
     parser.add_argument("--dry", action="store_true", help="print, and write nothing")
     asked = parser.parse_args()
-    runs: list[dict[str, Any]] = []
+    runs = [run for run in _recorded() if run["images"] not in asked.sizes or run["engine"] not in asked.engines]
     for images in asked.sizes:
         folder = PILES / str(images)
         if not (folder / "labels").is_dir():
             pile(images, folder)
         seconds: dict[str, float] = {}
-        for engine in ENGINES:
+        for engine in asked.engines:
             if engine == MEMORY and images > LARGEST_IN_MEMORY:
                 continue
-            kill_after = {step: seconds[step] / 3 for step in TO_KILL_IN} if engine == KILLED else {}
+            kill_after = {step: seconds.get(step, 10) / 3 for step in TO_KILL_IN} if engine == KILLED else {}
             measured = alone(_measure, folder, engine, kill_after)
             seconds = {run["step"]: run["seconds"] for run in measured}
             runs += [{"images": images, "engine": engine, **run} for run in measured]
             print_table(summary(runs))
-    if not asked.dry:
-        record("scale", summary(runs), runs, ("distributed",))
-        with (
-            rc_context({"svg.hashsalt": "fewlabels", "svg.fonttype": "none"}),
-            files.atomic_write(PICTURE) as partial_file,
-        ):
-            picture(summary(runs)).savefig(partial_file, format="svg", metadata={"Date": None})
+            if not asked.dry:
+                _write(runs)
+
+
+def _write(runs: list[dict[str, Any]]) -> None:
+    record("scale", summary(runs), runs, ("distributed",))
+    with (
+        rc_context({"svg.hashsalt": "fewlabels", "svg.fonttype": "none"}),
+        files.atomic_write(PICTURE) as partial_file,
+    ):
+        picture(runs).savefig(partial_file, format="svg", metadata={"Date": None})
+
+
+def _recorded() -> list[dict[str, Any]]:
+    """Read the runs of earlier calls, which may have measured other piles and engines."""
+    sections = files.load_json(RESULTS) if RESULTS.exists() else {}
+    runs: list[dict[str, Any]] = sections.get("scale", {}).get("runs", [])
+    return runs
 
 
 # ---- the steps
@@ -280,61 +291,72 @@ def _first(squares: NDArray[np.float64], numbers: NDArray[np.int64]) -> Nearest:
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Compare each run with the one on disk, in one process, of the same images and step."""
-    on_disk = {(run["images"], run["step"]): run["digest"] for run in runs if run["engine"] == DISK}
-    rows = []
-    for run in runs:
-        row, other = dict(run), on_disk.get((run["images"], run["step"]))
-        row["same"] = None if other is None or run["engine"] == WHOLE else row["digest"] == other
-        del row["digest"]
-        rows.append(row)
-    return rows
+    """Lay out the runs, a row for each step of a pile: CPU seconds on each engine, and all that is compared."""
+    return [
+        _row([run for run in runs if (run["images"], run["step"]) == (images, step)])
+        for images in sorted({run["images"] for run in runs})
+        for step in STEPS
+        if any((run["images"], run["step"]) == (images, step) for run in runs)
+    ]
+
+
+def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    by_engine = {run["engine"]: run for run in runs if run["killed"] or run["engine"] != KILLED}
+    disk = by_engine.get(DISK, {})
+    bounded = [run for engine, run in by_engine.items() if engine not in (MEMORY, WHOLE)]
+    digests = [run["digest"] for engine, run in by_engine.items() if engine != WHOLE]
+    row = {
+        "images": runs[0]["images"],
+        "step": runs[0]["step"],
+        "cpu_seconds": {engine: run["cpu_seconds"] for engine, run in by_engine.items()},
+        "client_peak_gib": max((run["client_peak_gib"] for run in bounded), default=None),
+        "worker_peak_gib": max((run["worker_peak_gib"] for run in bounded if run["worker_peak_gib"]), default=None),
+        "same": len(set(digests)) == 1 if len(digests) > 1 else None,
+    }
+    if "inertia" in disk and WHOLE in by_engine:
+        row["inertia"] = disk["inertia"] / by_engine[WHOLE]["inertia"]
+    return row | ({"recall": disk["recall"]} if "recall" in disk else {})
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print the rows of one section of metrics/benchmarks.json, a line for each step of a pile."""
-    table = Table(title="Moved images of Fashion-MNIST, steps that look at all of them: CPU seconds", box=box.SIMPLE)
+    """Print the rows of one section of metrics/benchmarks.json."""
+    title = "Moved images of Fashion-MNIST, steps that look at all of them: CPU seconds"
+    table = Table(title=title, padding=(0, 1, 0, 0), pad_edge=False)
     beside = ("MiB, process", "MiB, worker", "all the same", "inertia, %", "recall, %")
-    for heading in ("", *ENGINES, *beside):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
-    for images in sorted({row["images"] for row in rows}):
-        table.add_section()
-        table.add_row(f"{images:,} images", style="bold")
-        for step in STEPS:
-            mine = [row for row in rows if (row["images"], row["step"]) == (images, step)]
-            by_engine = {row["engine"]: row for row in mine if row["killed"] or row["engine"] != KILLED}
-            if by_engine:
-                seconds = (f"{by_engine[one]['cpu_seconds']:,.1f}" if one in by_engine else "" for one in ENGINES)
-                table.add_row(step, *seconds, *_beside(by_engine))
+    for heading in ("images", "", *ENGINES, *beside):
+        table.add_column("\n".join(heading.split()), justify="right" if heading else "left")
+    for row in rows:
+        peaks = (row["client_peak_gib"], row["worker_peak_gib"])
+        table.add_row(
+            f"{row['images']:,}",
+            row["step"],
+            *(_seconds(row["cpu_seconds"].get(engine)) for engine in ENGINES),
+            *("" if peak is None else f"{1024 * peak:.0f}" for peak in peaks),
+            {True: "yes", False: "no", None: ""}[row["same"]],
+            f"{100 * (row['inertia'] - 1):+.2f}" if "inertia" in row else "",
+            f"{100 * row['recall']:.2f}" if "recall" in row else "",
+        )
     Console(width=120).print(table)
 
 
-def _beside(by_engine: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Write peaks of memory, and how good a step is; inertia is compared with that of all points at once."""
-    bounded = [row for engine, row in by_engine.items() if engine not in (MEMORY, WHOLE)]
-    for process in ("client_peak_gib", "worker_peak_gib"):
-        yield f"{1024 * max((row[process] or 0 for row in bounded), default=0):.0f}"
-    yield "yes" if all(row["same"] is not False for row in by_engine.values()) else "NO"
-    disk = by_engine.get(DISK, {})
-    compared = "inertia" in disk and WHOLE in by_engine
-    yield f"{100 * (disk['inertia'] / by_engine[WHOLE]['inertia'] - 1):+.2f}" if compared else ""
-    yield f"{100 * disk['recall']:.2f}" if "recall" in disk else ""
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
-def picture(rows: list[dict[str, Any]]) -> Figure:
-    """CPU seconds over images, on disk; and seconds over workers, with most images: dashed, if all were ideal."""
+def picture(runs: list[dict[str, Any]]) -> Figure:
+    """CPU seconds over images, on disk; and seconds over workers: dashed, if all were ideal."""
     figure = Figure(figsize=(10, 4.5), layout="constrained", facecolor="white")
     over_images, over_workers = figure.subplots(1, 2)
-    most = max(row["images"] for row in rows)
+    engines = {ONE: 1, TWO: 2}
+    most = max((run["images"] for run in runs if run["engine"] == ONE), default=0)
     for place, step in enumerate(STEPS):
-        mine, colour = [row for row in rows if row["step"] == step], f"C{place}"
-        grown = [(row["images"], row["cpu_seconds"]) for row in mine if row["engine"] == DISK]
+        mine, colour = [run for run in runs if run["step"] == step], f"C{place}"
+        grown = [(run["images"], run["cpu_seconds"]) for run in mine if run["engine"] == DISK]
         _beside_ideal(over_images, grown, step, colour, lambda images, first: images / first)
-        engines = {ONE: 1, TWO: 2}
         by_workers = [
-            (engines[row["engine"]], row["seconds"])
-            for row in mine
-            if row["images"] == most and row["engine"] in engines
+            (engines[run["engine"]], run["seconds"])
+            for run in mine
+            if run["images"] == most and run["engine"] in engines
         ]
         _beside_ideal(over_workers, by_workers, step, colour, lambda workers, first: first / workers)
     over_images.set(xscale="log", yscale="log", xlabel="images", ylabel="CPU seconds", title="one process, on disk")

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import digits, dimensions, kmeans, models, neighbours, own_images, peers, person, pipeline
+from benchmarks import digits, dimensions, kmeans, models, neighbours, own_images, peers, person, pipeline, scale
 from experiments import charts, report, repository, results, table
 from stages import command, files
 
@@ -78,6 +78,7 @@ def printed_tables() -> dict[str, str]:
         "kmeans": kmeans.print_table,
         "dimensions": dimensions.print_table,
         "neighbours": neighbours.print_table,
+        "scale": scale.print_table,
         "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
         "network": lambda rows: models.print_table("network", rows),
         "pipeline": pipeline.print_table,

@@ -24,7 +24,7 @@ import numba
 
 from fewlabels import pool as pools_on_disk
 from fewlabels.pool import CHUNK, Pool
-from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree
+from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree, source_of
 
 TASKS = 1024
 """Tasks of one pass at most: each costs the one scheduler 2.5 ms."""
@@ -52,6 +52,7 @@ CONFIGURATION = {
 }
 TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """Environment that TensorFlow reads when it is first used."""
+OTHER_CODE = "has another version of fewlabels or of a package that it computes with, or was started before a change"
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run by our workers when they start: the terminal sends Ctrl-C to them, too, and the client ends them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
@@ -96,7 +97,7 @@ class Cluster(Local):
         except Exception as error:
             raise EngineError(f"engine.scheduler: {self.address} cannot import this fewlabels: {error}") from None
         if code != fingerprint():
-            raise EngineError(f"engine.scheduler: {self.address} has another version of fewlabels or numpy")
+            raise EngineError(f"engine.scheduler: {self.address} {OTHER_CODE}")
         token = self._unfinished / f"seen-{uuid.uuid4().hex}"
         self._unfinished.mkdir(parents=True, exist_ok=True)
         token.touch()
@@ -145,8 +146,9 @@ class Cluster(Local):
         }
         pools = [self._shared(pool) for pool in work.pools]
         spec = self._unfinished / f"pass-{uuid.uuid4().hex}.pickle"
-        spec.write_bytes(pickle.dumps((fingerprint(), Pass(work.function, pools, values, work.label, work.slow))))
+        code = fingerprint(), source_of(work.function)
         try:
+            _write_bytes(spec, pickle.dumps((code, Pass(work.function, pools, values, work.label, work.slow))))
             yield str(spec)
         finally:
             spec.unlink(missing_ok=True)
@@ -326,6 +328,13 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
                 cluster.close()
 
 
+def _write_bytes(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:  # such as a full disk, which Python does not name
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def _silence() -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # whatever matters is raised
@@ -349,7 +358,7 @@ def _environment_kept() -> Iterator[None]:
 
 def _fault_of_worker(token: str, code: str, dask_worker: Any) -> str:
     if fingerprint() != code:
-        return "has another version of fewlabels or numpy"
+        return OTHER_CODE
     if not Path(token).exists():
         return f"does not see the folder {Path(token).parents[1]}"
     return _fault_of_threads(dask_worker)
@@ -364,11 +373,11 @@ def _fault_of_threads(worker: Any) -> str:
 def _loaded(spec: str) -> Pass:
     """Read what a pass needs."""
     try:
-        code, work = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
+        (code, source), work = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
     except FileNotFoundError:
         raise EngineError(f"engine.scheduler: worker {platform.node()} does not see the file {spec}") from None
-    if code != fingerprint():
-        raise EngineError(f"engine.scheduler: worker {platform.node()} has another version of fewlabels or numpy")
+    if code != fingerprint() or source != source_of(work.function):
+        raise EngineError(f"engine.scheduler: worker {platform.node()} {OTHER_CODE}")
     loaded: Pass = work
     return loaded
 

@@ -387,7 +387,7 @@ def publish(partial: Path, folder: Path) -> None:
     array([1, 2])
     """
     for left in partial.glob(".*"):
-        left.unlink()
+        left.unlink(missing_ok=True)
     remove(folder)
     partial.rename(folder)
 

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from glob import escape
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -32,6 +33,12 @@ FAN_IN = 8
 """Partial results that are combined at once."""
 UNFINISHED = "fewlabels-unfinished"
 """The folder within the scratch folder that has all that a run writes, until it ends without an error."""
+
+
+DIGEST = "digest"
+"""The file beside the rows of a result that says what they were computed from, and by which code."""
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "tensorflow", "onnxruntime")
+"""What the values of results depend on, besides our code."""
 
 
 class EngineError(RuntimeError):
@@ -176,11 +183,12 @@ class Local:
             return [Pool(np.concatenate(column), work.chunk) for column in columns]
         digest = work.digest()
         finals = folders or [self._unfinished / f"rows-{digest}-{place}" for place in range(outputs)]
-        if folders or not all(final.is_dir() and Pool(final).chunks == work.chunks for final in finals):
+        if not all(_is_complete(final, digest, work.chunks) for final in finals):
             partials = [_partial_of(final, digest) for final in finals]
             missing = [n for n in range(work.chunks) if not all(pools_on_disk.written(one, n) for one in partials)]
             self._write(work, missing, partials)
             for partial, final in zip(partials, finals, strict=True):
+                (partial / DIGEST).write_text(digest, encoding="ascii")
                 pools_on_disk.publish(partial, final)
         return [Pool(final) for final in finals]
 
@@ -288,13 +296,13 @@ class Pass:
 
     def digest(self) -> str:
         """Digest whatever the result depends on: code, rows and values."""
-        code = (fingerprint(), self.function.__module__, self.function.__qualname__, _source_of(self.function))
+        code = (fingerprint(), self.function.__module__, self.function.__qualname__, source_of(self.function))
         return str(joblib.hash((code, self.pools, self.values)))
 
 
 @functools.cache
 def fingerprint() -> str:
-    """Digest the code of this package and the version of numpy: workers that have others might compute something else.
+    """Digest the code of this package and the versions of others: workers that have others might compute otherwise.
 
     Returns
     -------
@@ -305,17 +313,45 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     16
     """
-    digest = hashlib.blake2b(np.__version__.encode(), digest_size=8)
+    digest = hashlib.blake2b(repr([_version_of(name) for name in PACKAGES]).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _source_of(function: Callable[..., Any]) -> str:
+def _version_of(package: str) -> str:
     try:
-        return hashlib.blake2b(Path(inspect.getfile(function)).read_bytes(), digest_size=8).hexdigest()
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Digest the module of a function, as it was when this process first asked.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    str
+        Empty where there is no file.
+
+    Examples
+    --------
+    >>> len(source_of(source_of)), source_of(print)
+    (16, '')
+    """
+    try:
+        return _digest_of(inspect.getfile(function))
     except (OSError, TypeError):
         return ""
+
+
+@functools.cache
+def _digest_of(file: str) -> str:
+    return hashlib.blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
 
 
 def _aligned(sources: Sequence[Rows]) -> list[Pool]:
@@ -332,6 +368,14 @@ def _aligned(sources: Sequence[Rows]) -> list[Pool]:
 def _listed(into: Path | Sequence[Path] | None) -> list[Path]:
     folders = [] if into is None else [into] if isinstance(into, Path) else into
     return [folder.absolute() for folder in folders]  # a worker may be in another folder
+
+
+def _is_complete(final: Path, digest: str, chunks: int) -> bool:
+    """Tell whether a result is there; not if whoever removed it was ended on the way."""
+    try:
+        return (final / DIGEST).read_text(encoding="ascii") == digest and Pool(final).chunks == chunks
+    except OSError:
+        return False
 
 
 def _partial_of(final: Path, digest: str) -> Path:

@@ -44,7 +44,13 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         others = ", ".join(one for one in members if one not in voting)
         print(f"ensemble on {name}: left out, because worse on the bought labels: {others}", flush=True)
 
-    def voted(_: slice, features: Floats, images: NDArray[np.uint8], *, models: str = "") -> Floats:
+    def voted(
+        _: slice,
+        features: Floats,
+        images: NDArray[np.uint8],
+        *,
+        models: str = "",  # so that what other models gave in an earlier run is not taken for theirs
+    ) -> Floats:
         """Compute what soft voting does, with the features that are there, and with one look at each image."""
         by_member = {"ridge": teacher[-1].predict_proba(features)}
         if len(voting) > 1:
@@ -56,7 +62,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
         if rows is not None:
             return voted(slice(0, len(rows)), inputs.seen(part, rows), inputs.pixels(part, rows))
         with Path(f"data/models/ensemble/{name}.joblib").open("rb") as file:
-            models = hashlib.file_digest(file, "sha256").hexdigest()  # what chunks of an earlier run are compared by
+            models = hashlib.file_digest(file, "sha256").hexdigest()
         run, label = Local(current().scratch), f"ensemble, {part} images"
         predicted: Rows = run.map(voted, inputs.features(part), inputs.images(part), models=models, label=label)
         return predicted

@@ -5,8 +5,10 @@ the workers of a cluster, and the result does not depend on how many.
 """
 
 import hashlib
+import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ MOST_PIXELS = 100_000_000
 """Of a picture; a small file that claims more would fill the memory."""
 AT_ONCE = 64
 """Pictures that are read before the first of them is handed on, so that memory stays bounded."""
-CHUNK = 512
-"""Pictures in a chunk of a pool: what is read again at most by each worker, when reading goes on after an end."""
+CHUNK, CHUNK_BYTES = 512, 2**25
+"""Pictures in a chunk of a pool at most, and their bytes: what each worker reads again if reading was ended."""
 REASON = 256
 """Bytes that why a picture is unreadable is cut to in a pool."""
 RESAMPLING = Image.Resampling.BICUBIC
@@ -89,12 +91,10 @@ def read_all(
     ndarray of uint8 or UnreadableError
         For each file, its pixels or why there are none.
     """
-
     with tqdm(total=len(files), desc="reading", unit="picture", disable=None) as bar:
-        for start in range(0, len(files), AT_ONCE):
-            for pixels in _at_once(folder, files[start : start + AT_ONCE], image_shape, fit):
-                bar.update()
-                yield pixels
+        for pixels in _some_at_once(folder, files, image_shape, fit):
+            bar.update()
+            yield pixels
 
 
 def read_into(
@@ -125,7 +125,7 @@ def read_into(
     """
     pools: tuple[Pool, Pool, Pool] = current().map(
         _read_chunk,
-        Pool(_as_they_are(folder, files), CHUNK),
+        Pool(_as_they_are(folder, files), max(1, min(CHUNK, CHUNK_BYTES // int(np.prod(image_shape))))),
         outputs=3,
         into=[into / name for name in ("pixels", "digests", "reasons")],
         label="reading pictures",
@@ -161,7 +161,10 @@ def _read_chunk(
     pixels = np.zeros((len(files), int(np.prod(image_shape))), np.uint8)
     digests, reasons = np.zeros((len(files), 16), np.uint8), np.zeros(len(files), f"S{REASON}")
     names = [name.decode() for name in files["name"].tolist()]
-    for place, seen in enumerate(_at_once(folder, names, image_shape, fit)):
+    for name, (_, *listed) in zip(names, files.tolist(), strict=True):
+        if (*listed,) != _size_and_time(folder / name):
+            raise OSError(f"{folder / name}: changed while pictures were read, or {platform.node()} does not see it")
+    for place, seen in enumerate(_some_at_once(folder, names, image_shape, fit)):
         if isinstance(seen, UnreadableError):
             reasons[place] = str(seen).encode(errors="backslashreplace")[:REASON]
         else:
@@ -170,18 +173,20 @@ def _read_chunk(
     return pixels, digests, reasons
 
 
-def _at_once(
+def _some_at_once(
     folder: Path, files: Sequence[str], image_shape: Sequence[int], fit: str
 ) -> Iterator[NDArray[np.uint8] | UnreadableError]:
     """Read pictures with as many threads as there are for this process, in their order."""
 
-    def attempt(rows: slice) -> NDArray[np.uint8] | UnreadableError:
+    def attempt(rows: slice, some: Sequence[str]) -> NDArray[np.uint8] | UnreadableError:
         try:
-            return read(folder / files[rows.start], image_shape, fit)
+            return read(folder / some[rows.start], image_shape, fit)
         except UnreadableError as error:
             return error
 
-    return map_chunks(attempt, len(files), chunk=1)
+    for start in range(0, len(files), AT_ONCE):
+        some = files[start : start + AT_ONCE]
+        yield from map_chunks(partial(attempt, some=some), len(some), chunk=1)
 
 
 def shown(path: Path, most: int) -> Image.Image:

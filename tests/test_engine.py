@@ -225,9 +225,10 @@ def test_a_worker_that_is_killed_while_it_reads_changes_nothing(
     flattened_here: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
+    done = threading.Event()
 
     def kill(worker: int) -> None:
-        while not killed:
+        while not killed and not done.is_set():
             chunks = len(list(engine.SCRATCH.absolute().glob("flatten/.partial-reasons-*/[0-9]*.npy")))
             if chunks:
                 os.kill(worker, signal.SIGKILL)
@@ -240,5 +241,10 @@ def test_a_worker_that_is_killed_while_it_reads_changes_nothing(
             worker = next(iter(client.run(os.getpid).values()))
         thread = threading.Thread(target=kill, args=(worker,), daemon=True)
         thread.start()
-        assert flattened() == flattened_here
+        try:
+            assert flattened() == flattened_here
+        finally:
+            done.set()
+            thread.join()
+    assert killed, "it was done before"
     assert killed[0] < 12, "of 12 chunks"

@@ -71,6 +71,16 @@ def test_rows_are_those_of_the_files_that_are_there(folder: Path) -> None:
         pool.take([0])
 
 
+def test_a_file_that_rows_are_taken_of_again_stays_mapped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+    monkeypatch.setattr(np, "load", lambda path, *how, load=np.load: loads.append(path.name) or load(path, *how))
+    pool = Pool(folder)
+    loads.clear()
+    for row in (1, 0, 1):
+        assert np.array_equal(pool.take([row]), X[[row]])
+    assert loads == ["000000.npy"]
+
+
 def test_files_are_pickled_as_their_path(folder: Path, tmp_path: Path) -> None:
     save(tmp_path / "rows.npy", X)
     large = Pool(np.zeros(10**6))

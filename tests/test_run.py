@@ -27,7 +27,7 @@ from fewlabels import dask_cluster
 from fewlabels import run as run_module
 from fewlabels.dask_cluster import Cluster, connected
 from fewlabels.pool import Pool, write
-from fewlabels.run import EngineError, Local, current
+from fewlabels.run import EngineError, Local, Pass, current
 
 X = np.random.default_rng(0).normal(size=(521, 3)).astype(np.float32)
 CHUNK = 8
@@ -176,7 +176,7 @@ def test_a_run_goes_on_from_the_one_that_failed(pool: Pool, tmp_path: Path, name
     assert entries(tmp_path / "scratch") == []
     if into is not None:
         assert doubled.path == into
-        assert entries(tmp_path / "results") == [*(f"{number:06}.npy" for number in range(CHUNKS)), "rows"]
+        assert entries(tmp_path / "results") == [*(f"{number:06}.npy" for number in range(CHUNKS)), "digest", "rows"]
 
 
 def test_a_result_that_was_complete_when_a_later_step_failed_is_used(pool: Pool, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_was_computed_of_something_else_is_removed(
     elif change == "values":
         fails_at = 32
     elif change == "code":
-        monkeypatch.setattr(run_module, "_source_of", lambda function: "other code")
+        monkeypatch.setattr(run_module, "source_of", lambda function: "other code")
     else:
         monkeypatch.setattr(run_module, "fingerprint", lambda: "other code")
     doubled = Local().map(tasks.noted, Pool(tmp_path / "rows"), folder=tmp_path, fails_at=fails_at, into=into)
@@ -215,7 +215,25 @@ def test_what_was_computed_of_something_else_is_removed(
 def test_a_result_replaces_the_one_before(pool: Pool, tmp_path: Path) -> None:
     for plus in (1, 2):
         assert np.array_equal(Local().map(tasks.doubled, pool, plus=plus, into=tmp_path / "out").array(), 2 * X + plus)
-    assert entries(tmp_path / "out") == [f"{number:06}.npy" for number in range(CHUNKS)]
+    assert entries(tmp_path / "out") == [*(f"{number:06}.npy" for number in range(CHUNKS)), "digest"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_complete_result_is_used_and_a_half_removed_one_computed_again(
+    pool: Pool, tmp_path: Path, named: bool
+) -> None:
+    into, notes = tmp_path / "out" if named else None, tmp_path / "notes"
+    run = Local(tmp_path / "scratch")
+    first = run.map(tasks.noted, pool, folder=tmp_path, into=into)
+    counted = len(notes.read_text().split())
+    assert run.map(tasks.noted, pool, folder=tmp_path, into=into).path == first.path
+    assert len(notes.read_text().split()) == counted
+    for removed in ([3], [0], range(CHUNKS)):
+        for number in removed:
+            (first.path / f"{number:06}.npy").unlink(missing_ok=True)
+        again = run.map(tasks.noted, pool, folder=tmp_path, into=into)
+        assert len(again) == len(X)
+    assert len(notes.read_text().split()) == 4 * counted
 
 
 def test_several_results_have_a_folder_each(pool: Pool, tmp_path: Path) -> None:
@@ -384,7 +402,7 @@ def other_package(folder: Path, kind: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("kind", "threads", "message"),
     [
-        ("version", 1, r"worker tcp://\S+ has another version of fewlabels or numpy$"),
+        ("version", 1, r"worker tcp://\S+ has another version of fewlabels or of a package"),
         ("none", 1, r"worker tcp://\S+ cannot import this fewlabels: .*No module named fewlabels"),
         ("folder", 1, r"worker tcp://\S+ does not see the folder \S+scratch$"),
         ("threads", 2, r"worker tcp://\S+ has 2 threads: start it with --nthreads 1$"),
@@ -475,8 +493,12 @@ def test_a_worker_that_came_later_is_looked_at_when_it_has_a_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = tmp_path / "pass.pickle"
-    spec.write_bytes(pickle.dumps(("other code", None)))
-    with pytest.raises(EngineError, match=r"worker .+ has another version of fewlabels or numpy"):
+    spec.write_bytes(pickle.dumps((("other code", ""), None)))
+    with pytest.raises(EngineError, match=r"worker .+ has another version of fewlabels or of a package"):
+        dask_cluster._loaded(str(spec))
+    spec.write_bytes(pickle.dumps(((run_module.fingerprint(), "module of before"), Pass(tasks.total, [X], {}, ""))))
+    dask_cluster._loaded.cache_clear()
+    with pytest.raises(EngineError, match=r"worker .+ was started before a change"):
         dask_cluster._loaded(str(spec))
     with pytest.raises(EngineError, match=r"worker .+ does not see the file .*nowhere\.pickle"):
         dask_cluster._loaded(str(tmp_path / "nowhere.pickle"))

@@ -123,7 +123,6 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
         near = neighbours_of(C, CANDIDATES)
         labels = current().map(_moved, Z, before, C=C, sizes=sizes, near=near, label="k-means: moving points")
         means, sizes, moved = _means(Z, labels, before, C, nowhere, 1.0)
-        as_pool(before).remove()
         if moved <= min(SETTLED, least_moved(k)) * len(X):
             break
     centroids = projection.origin + projection.unit * (means @ projection.axes.T)

@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from benchmarks import digits, dimensions, growth, models, neighbours, own_images, peers, person, pipeline, results
+from benchmarks import (
+    digits,
+    dimensions,
+    growth,
+    models,
+    neighbours,
+    own_images,
+    peers,
+    person,
+    pipeline,
+    results,
+    scale,
+)
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
 
@@ -164,6 +176,7 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "kmeans": benchmark.print_table,
     "dimensions": dimensions.print_table,
     "neighbours": neighbours.print_table,
+    "scale": scale.print_table,
     "logistic_regression": partial(models.print_table, "logistic regression"),
     "network": partial(models.print_table, "network"),
     "pipeline": pipeline.print_table,
