@@ -361,7 +361,8 @@ def picture(runs: list[dict[str, Any]]) -> Figure:
         _beside_ideal(over_workers, by_workers, step, colour, lambda workers, first: first / workers)
     over_images.set(xscale="log", yscale="log", xlabel="images", ylabel="CPU seconds", title="one process, on disk")
     over_workers.set(yscale="log", xlabel="workers", ylabel="seconds", title=f"{most:,} images", xticks=[1, 2])
-    over_images.legend(fontsize="small")
+    labelled = over_images.get_legend_handles_labels()
+    figure.legend(*labelled, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     return figure
 
 
