@@ -107,7 +107,7 @@ class Cluster(Local):
             if isinstance(fault, Exception):
                 fault = f"cannot import this fewlabels: {fault}"
             if fault:
-                raise EngineError(f"engine.scheduler: worker {worker} {fault}")
+                raise _unfit(worker, fault)
 
     def _in_memory(self, work: Pass) -> bool:
         return False
@@ -148,7 +148,8 @@ class Cluster(Local):
         spec = self._unfinished / f"pass-{uuid.uuid4().hex}.pickle"
         code = fingerprint(), source_of(work.function)
         try:
-            _write_bytes(spec, pickle.dumps((code, Pass(work.function, pools, values, work.label, work.slow))))
+            with pools_on_disk.whole_file(spec) as file:
+                pickle.dump((code, Pass(work.function, pools, values, work.label, work.slow)), file)
             yield str(spec)
         finally:
             spec.unlink(missing_ok=True)
@@ -328,11 +329,8 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
                 cluster.close()
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:  # such as a full disk, which Python does not name
-        raise OSError(error.errno, error.strerror, str(path)) from None
+def _unfit(worker: str, fault: str) -> EngineError:
+    return EngineError(f"engine.scheduler: worker {worker} {fault}")
 
 
 def _silence() -> None:
@@ -375,9 +373,9 @@ def _loaded(spec: str) -> Pass:
     try:
         (code, source), work = pickle.loads(Path(spec).read_bytes())  # noqa: S301 — written by the client, in the shared folder
     except FileNotFoundError:
-        raise EngineError(f"engine.scheduler: worker {platform.node()} does not see the file {spec}") from None
+        raise _unfit(platform.node(), f"does not see the file {spec}") from None
     if code != fingerprint() or source != source_of(work.function):
-        raise EngineError(f"engine.scheduler: worker {platform.node()} {OTHER_CODE}")
+        raise _unfit(platform.node(), OTHER_CODE)
     loaded: Pass = work
     return loaded
 
@@ -391,7 +389,7 @@ def _in_one_thread(spec: str) -> Pass:
 
     fault = _fault_of_threads(get_worker())
     if fault:
-        raise EngineError(f"engine.scheduler: worker {platform.node()} {fault}")
+        raise _unfit(platform.node(), fault)
     numba.set_num_threads(1)
     os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return _loaded(spec)

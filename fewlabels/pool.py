@@ -7,11 +7,11 @@ that the methods work on at once, so that each row gets the very bits that it ge
 import mmap
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 CHUNK = 20_480
 """Rows in a chunk: 16 MB of images of 28 x 28 pixels, 25 MB of their features."""
 MAPPED = 4
-"""Files that stay mapped, of those that all rows were taken of: often the same is next, and mapping takes longer."""
+"""Files that stay mapped, of those that rows were last taken from: the next rows are often in one of them."""
 STEP, CHUNK_BYTES = 1024, 2**25
 """Rows that a chunk is a multiple of, and the bytes that it has at most, where `STEP` rows are no more."""
 
@@ -354,11 +354,43 @@ def save(path: Path, values: NDArray[Any]) -> None:
     ...     Pool(Path(folder, "some.npy")).array().tolist()
     [1, 2]
     """
+    with whole_file(path) as file:
+        np.save(file, values)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write to, beside its place; it is renamed if the block succeeds, and removed if it raises.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+
+    Yields
+    ------
+    file
+        For bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, such as on a full disk; the file is named.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder, "some")) as file:
+    ...         written = file.write(b"all")
+    ...     Path(folder, "some").read_bytes()
+    b'all'
+    """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.save(file, values)
+            yield file
         partial.replace(path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -33,8 +33,6 @@ FAN_IN = 8
 """Partial results that are combined at once."""
 UNFINISHED = "fewlabels-unfinished"
 """The folder within the scratch folder that has all that a run writes, until it ends without an error."""
-
-
 DIGEST = "digest"
 """The file beside the rows of a result that says what they were computed from, and by which code."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "tensorflow", "onnxruntime")
@@ -188,7 +186,8 @@ class Local:
             missing = [n for n in range(work.chunks) if not all(pools_on_disk.written(one, n) for one in partials)]
             self._write(work, missing, partials)
             for partial, final in zip(partials, finals, strict=True):
-                (partial / DIGEST).write_text(digest, encoding="ascii")
+                with pools_on_disk.whole_file(partial / DIGEST) as file:
+                    file.write(digest.encode())
                 pools_on_disk.publish(partial, final)
         return [Pool(final) for final in finals]
 

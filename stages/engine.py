@@ -20,7 +20,7 @@ The next run of that stage goes on from there. A cluster's workers see it under 
 
 
 @contextmanager
-def running(settings: params.Params, stage: str) -> Iterator[None]:
+def running(settings: params.Params, stage: str) -> Iterator[Path]:
     """Compute on the engine of params.yaml for as long as the block lasts.
 
     Parameters
@@ -28,6 +28,11 @@ def running(settings: params.Params, stage: str) -> Iterator[None]:
     settings : Params
     stage : str
         Names the folder of what it computes on the way.
+
+    Yields
+    ------
+    Path
+        That folder, which is removed after a success.
 
     Raises
     ------
@@ -38,10 +43,10 @@ def running(settings: params.Params, stage: str) -> Iterator[None]:
     try:
         if how.scheduler is None:
             with Local(scratch if inputs.on_disk() else None):
-                yield
+                yield scratch
         else:
             with connected(how.scheduler, scratch, workers=how.workers, memory=f"{how.memory} GB", chunk=how.chunk):
-                yield
+                yield scratch
     except EngineError as error:
         raise SystemExit(f"params.yaml: {error}") from None
     shutil.rmtree(scratch, ignore_errors=True)

@@ -101,8 +101,8 @@ def _from_pictures(settings: params.Params) -> None:
     pictures = [Picture(*one) for one in listing["pictures"]]
     folder = sources.folder(str(settings.data.folder))
     rejected: list[dict[str, str]] = []
-    with engine.running(settings, "flatten"):
-        read = _read(folder, pictures, classes, settings, rejected)
+    with engine.running(settings, "flatten") as scratch:
+        read = _read(folder, pictures, classes, settings, rejected, scratch)
         _check(folder, read, rejected, len(pictures))
         # With people there is the audit, and no label of a picture is read.
         test = _held_out(read, settings.data.test_share if settings.oracle == "labels" else 0, settings.seed)
@@ -122,8 +122,9 @@ def _read(
     classes: Sequence[str],
     settings: params.Params,
     rejected: list[dict[str, str]],
+    scratch: Path,
 ) -> _Read:
-    """Read all pictures; their pixels are on disk, and those that cannot be read are listed."""
+    """Read all pictures; their pixels are in the scratch folder, and those that cannot be read are listed."""
     usable = []
     for picture in pictures:
         reason = picture_files.unusable(picture.file)
@@ -131,7 +132,7 @@ def _read(
             rejected.append({"file": picture_files.shown(picture.file), "reason": reason})
         else:
             usable.append(picture)
-    names, scratch = [one.file for one in usable], engine.SCRATCH / "flatten"
+    names = [one.file for one in usable]
     pixels, digests, reasons = reading.read_into(scratch, folder, names, settings.data.image_shape, settings.data.fit)
     readable = np.ones(len(usable), bool)
     for number in range(reasons.chunks):

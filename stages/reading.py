@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from fewlabels.pool import Pool
+from fewlabels.pool import CHUNK_BYTES, Pool
 from fewlabels.run import current
 from fewlabels.threads import map_chunks
 
@@ -27,8 +27,8 @@ MOST_PIXELS = 100_000_000
 """Of a picture; a small file that claims more would fill the memory."""
 AT_ONCE = 64
 """Pictures that are read before the first of them is handed on, so that memory stays bounded."""
-CHUNK, CHUNK_BYTES = 512, 2**25
-"""Pictures in a chunk of a pool at most, and their bytes: what each worker reads again if reading was ended."""
+CHUNK = 512
+"""Pictures in a chunk of a pool at most: what each worker reads again if reading was ended."""
 REASON = 256
 """Bytes that why a picture is unreadable is cut to in a pool."""
 RESAMPLING = Image.Resampling.BICUBIC

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fewlabels import pool as pool_module
-from fewlabels.pool import Pool, as_pool, chunk_of, publish, remove, save, write, written
+from fewlabels.pool import Pool, as_pool, chunk_of, publish, remove, save, whole_file, write, written
 
 X = np.arange(22, dtype=np.int16).reshape(11, 2)
 
@@ -178,6 +178,13 @@ def test_a_file_that_cannot_be_written_is_named_and_not_there(folder: Path, monk
         write(folder, 7, X)
     assert not written(folder, 7)
     assert len(list(folder.iterdir())) == 3
+
+
+def test_what_ends_a_block_that_writes_a_file_leaves_no_half(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), whole_file(tmp_path / "some") as file:
+        file.write(b"a part")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_takes_its_place_without_what_was_left_unfinished(tmp_path: Path) -> None:

@@ -34,6 +34,26 @@ ATTEMPTS, WORTHWHILE = 6, 5e-4
 """How often steps 3 to 5 are done at most; and by which share the last time must lower the inertia for another."""
 
 
+def axes_sample_size(d: int) -> int:
+    """Choose how many points the axes are found from.
+
+    Parameters
+    ----------
+    d : int
+        Dimensions of a point.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> axes_sample_size(784), axes_sample_size(27_648)
+    (12000, 1500)
+    """
+    return SAMPLE if d <= SMALL_SAMPLE else SMALL_SAMPLE
+
+
 class Projection:
     """Principal axes that hold most of the variance, and a unit that suits float32.
 
@@ -61,8 +81,7 @@ class Projection:
     """
 
     def __init__(self, X: NDArray[Any], random: np.random.RandomState) -> None:
-        rows = SAMPLE if X.shape[1] <= SMALL_SAMPLE else SMALL_SAMPLE
-        sample = X[np.sort(random.permutation(len(X))[:rows])]
+        sample = X[np.sort(random.permutation(len(X))[: axes_sample_size(X.shape[1])])]
         self.origin = center_of(sample)
         self.unit = unit_of(spread_about(X, self.origin))
         share = VARIANCE if X.shape[1] > FEW_COLUMNS else 1

@@ -146,7 +146,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         k, random = self.n_clusters, check_random_state(self.random_state)
         self._outliers = has_outliers(points)
         if self._outliers:
-            few = _few_of(points, sample_size(k), random)
+            few = _few_of(points, k, random)
             unit_of(spread_about(points, center_of(few)))
             lloyd = Lloyd(k, n_init=1, random_state=self.random_state).fit(few.astype(np.float64))
             self.cluster_centers_, self.n_iter_ = lloyd.cluster_centers_, lloyd.n_iter_
@@ -224,9 +224,9 @@ def _are_few(points: Rows, k: int) -> bool:
     return len(points) <= sample_size(k) and len(points) * points.shape[1] <= NUMBERS
 
 
-def _few_of(points: Rows, size: int, random: np.random.RandomState) -> NDArray[Any]:
-    """Give all points, or a sample of them."""
-    size = min(size, max(1, NUMBERS // points.shape[1]))
+def _few_of(points: Rows, k: int, random: np.random.RandomState) -> NDArray[Any]:
+    """Give all points, or a sample of them that memory holds: k at least, however many dimensions they have."""
+    size = min(sample_size(k), max(k, NUMBERS // points.shape[1]))
     if len(points) <= size:
         return as_pool(points).array()
     return as_pool(points).take(sampled_rows(len(points), size, random))

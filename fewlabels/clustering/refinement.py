@@ -20,9 +20,8 @@ from fewlabels.clustering.assignment import CHUNK, assign_to_nearest
 from fewlabels.clustering.formation import (
     FEW_CLUSTERS,
     LAST_PASSES,
-    SAMPLE,
-    SMALL_SAMPLE,
     Projection,
+    axes_sample_size,
     form_clusters,
     least_moved,
 )
@@ -112,7 +111,8 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
     array([[0., 1.],
            [9., 9.]])
     """
-    projection = _projection(X, random)
+    axes_rows = sampled_rows(len(X), min(len(X), axes_sample_size(X.shape[1])), random)
+    projection = Projection(as_pool(X).take(axes_rows), random)
     Z = current().map(_projected, X, projection=projection, label="k-means: projecting")
     C, passes = _of_sample(Z, k, random)
     labels, _, _ = assign_all(Z, C)
@@ -132,11 +132,6 @@ def refine_clusters(X: Rows, k: int, random: np.random.RandomState) -> tuple[Dou
         centroids, _, _ = _means(X, labels, labels, centroids, projection.origin, projection.unit)
         passes += 1
     return centroids, passes
-
-
-def _projection(X: Rows, random: np.random.RandomState) -> Projection:
-    count = min(len(X), SAMPLE if X.shape[1] <= SMALL_SAMPLE else SMALL_SAMPLE)
-    return Projection(as_pool(X).take(sampled_rows(len(X), count, random)), random)
 
 
 def _of_sample(Z: Rows, k: int, random: np.random.RandomState) -> tuple[Floats, int]:

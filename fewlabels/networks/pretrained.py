@@ -279,8 +279,8 @@ def embedding_of(
     """
     how: dict[str, Any] = {"image_shape": tuple(image_shape), "model": _place(model), "size": size, "scale": scale}
     if rows is None and isinstance(images, Pool):
-        label = f"{model} looks"
-        return current().map(_look, images, label=label, slow=True, version=_version(model), **how)
+        how |= {"version": _version(model), "in_parts": not images.in_memory}
+        return current().map(_look, images, label=f"{model} looks", slow=True, **how)
     asked = np.arange(len(images)) if rows is None else rows
     return _look(slice(0, len(asked)), images, asked=asked, **how)
 
@@ -294,13 +294,15 @@ def _look(
     size: int | None,
     scale: str | None,
     asked: NDArray[np.int64] | None = None,
+    in_parts: bool = False,
     version: str = "",  # so that what another file under the same name gave is not taken for this one's
 ) -> Floats:
-    """Look at all images, or those that are asked for."""
+    """Look at all images, or those that are asked for; of a part, the bar is that of all parts."""
     network, shown_of = _network(model, size, scale), as_pool(images).take
     every = np.arange(len(images)) if asked is None else asked
     found = np.empty((0, 0), np.float32)
-    hidden = None if multiprocessing.parent_process() is None else True  # workers share a terminal with whoever waits
+    # Workers share a terminal with whoever waits.
+    hidden = True if in_parts or multiprocessing.parent_process() is not None else None
     with tqdm(total=len(every), desc=f"{model} looks", unit="picture", leave=None, disable=hidden) as bar:
         for start in range(0, max(1, len(every)), network.batch):
             shown = shown_of(every[start : start + network.batch])

@@ -172,6 +172,14 @@ def test_outliers_are_clustered_in_float64(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.transform(pool).array(), whole.transform(X))
 
 
+def test_the_sample_of_points_with_outliers_has_one_for_each_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where memory holds fewer points than there are clusters, as of many dimensions."""
+    monkeypatch.setattr(kmeans, "NUMBERS", 8)
+    X = np.vstack([points(300, 4), np.full((1, 4), 1e9)]).astype(np.float32)
+    model = KMeans(6, random_state=0).fit(X)
+    assert np.bincount(model.labels_, minlength=6).min() >= 1
+
+
 @pytest.mark.parametrize(("value", "message"), [(np.nan, "X: row 2047 contains NaN"), (-np.inf, "2047 .* infinity")])
 def test_the_row_of_what_is_no_number_is_named(value: float, message: str, tmp_path: Path) -> None:
     X = points(3000, 3)
