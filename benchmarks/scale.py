@@ -21,16 +21,11 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.alone import alone
 from benchmarks.neighbours import recall
@@ -53,6 +48,11 @@ from fewlabels.spreading.clusters import within_percentile
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import files
+
+# What draws and prints is imported where it is used: the processes that are measured import this module, too.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZES = (60_000, 240_000, 1_000_000)
 LARGEST_IN_MEMORY = 240_000
@@ -90,6 +90,8 @@ def main() -> None:
 
 
 def _write(runs: list[dict[str, Any]]) -> None:
+    from matplotlib import rc_context
+
     record("scale", summary(runs), runs, ("distributed",))
     with (
         rc_context({"svg.hashsalt": "fewlabels", "svg.fonttype": "none"}),
@@ -320,6 +322,9 @@ def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the rows of one section of metrics/benchmarks.json."""
+    from rich.console import Console
+    from rich.table import Table
+
     title = "Moved images of Fashion-MNIST, steps that look at all of them: CPU seconds"
     table = Table(title=title, padding=(0, 1, 0, 0), pad_edge=False)
     beside = ("MiB, process", "MiB, worker", "all the same", "inertia, %", "recall, %")
@@ -343,8 +348,10 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
-def picture(runs: list[dict[str, Any]]) -> Figure:
+def picture(runs: list[dict[str, Any]]) -> "Figure":
     """CPU seconds over images, on disk; and seconds over workers: dashed, if all were ideal."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 4.5), layout="constrained", facecolor="white")
     over_images, over_workers = figure.subplots(1, 2)
     engines = {ONE: 1, TWO: 2}
@@ -367,7 +374,7 @@ def picture(runs: list[dict[str, Any]]) -> Figure:
 
 
 def _beside_ideal(
-    axes: Axes, points: list[tuple[int, float]], label: str, colour: str, ideal: Callable[[int, int], float]
+    axes: "Axes", points: list[tuple[int, float]], label: str, colour: str, ideal: Callable[[int, int], float]
 ) -> None:
     if not points:
         return
