@@ -23,7 +23,7 @@ import joblib
 import numba
 
 from fewlabels import pool as pools_on_disk
-from fewlabels.pool import CHUNK, Pool
+from fewlabels.pool import CHUNK, CHUNK_BYTES, Pool
 from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree, source_of
 
 TASKS = 1024
@@ -132,9 +132,12 @@ class Cluster(Local):
             return self._finish(tasks, work, root)
 
     def _group(self, work: Pass) -> int:
-        """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same."""
-        group = 1
-        while work.chunks / group > TASKS or (group * work.chunk < self.chunk and not work.slow):
+        """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same.
+
+        Of large images a task has fewer: they take longer.
+        """
+        group, most = 1, 1 if work.slow else min(self.chunk / work.chunk, CHUNK_BYTES / work.chunk_bytes)
+        while work.chunks / group > TASKS or group < most:
             group *= FAN_IN
         return group
 
@@ -180,8 +183,9 @@ class Cluster(Local):
             return wanted.result(timeout=STALLED) if wanted is not None else None
         except KilledWorker as error:
             raise EngineError(
-                f"engine.memory: {work.name}: a task ended {FAILURES + 1} workers, the last on "
-                f"{error.last_worker.host}: did it need more memory than they have?"
+                f"engine.scheduler: {self.address}: {work.name}: a task ended {FAILURES + 1} workers, the last on "
+                f"{error.last_worker.host}: did it need more memory than they have? That is engine.memory with "
+                "`local`, else --memory-limit"
             ) from None
         except CancelledError:
             raise EngineError(f"engine.scheduler: {self.address}: went away during {work.name}") from None
@@ -282,7 +286,7 @@ def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int 
     Raises
     ------
     EngineError
-        If the port is taken.
+        If the port is taken, or the folder cannot be written.
 
     Examples
     --------
@@ -300,7 +304,7 @@ def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int 
                 _local_cluster(folder, workers=workers, memory=memory, scheduler_port=port, dashboard_address=dashboard)
             )
         except (OSError, RuntimeError) as error:
-            raise EngineError(f"port {port}: is it taken? {error}") from None
+            raise EngineError(f"port {port} or {folder}: {error}") from None
         yield cluster.scheduler_address, cluster.dashboard_link
 
 

@@ -76,7 +76,7 @@ class Pool:
                 self.path = Path(str(self._array.filename))
         if self._array is not None:
             self.shape, self.dtype = self._array.shape, self._array.dtype
-            self.chunk = chunk or chunk_of(self.dtype.itemsize * int(np.prod(self.shape[1:])))
+            self.chunk = chunk or chunk_of(self.row_bytes)
         else:
             self._measure()
         self.chunks = max(1, -(-len(self) // self.chunk))
@@ -100,6 +100,11 @@ class Pool:
 
     def __len__(self) -> int:
         return int(self.shape[0])
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return int(self.dtype.itemsize * np.prod(self.shape[1:]))
 
     @property
     def in_memory(self) -> bool:
@@ -231,7 +236,8 @@ class Pool:
     def remove(self) -> None:
         """Delete the files of a folder that nobody needs any more; what is one array stays as it is."""
         if not self.in_memory:
-            remove(self._folder)
+            _mapping.cache_clear()
+            shutil.rmtree(self._folder, ignore_errors=True)  # NFS keeps files that a worker has still open
 
     def identity(self) -> tuple[Any, ...]:
         """Say what tells this pool from another, or from its own earlier state: files by path, size and time.

@@ -235,8 +235,8 @@ class Pass:
     Attributes
     ----------
     pools : list of Pool
-    chunks, chunk : int
-        How many chunks there are, and the rows of each but the last.
+    chunks, chunk, chunk_bytes : int
+        How many chunks there are, the rows of each but the last, and their bytes at most.
     name : str
         For errors: the label, or else the function's name.
 
@@ -258,6 +258,7 @@ class Pass:
         self.function, self.pools, self.values, self.label = function, _aligned(sources), values, label
         self.slow = slow
         self.chunks, self.chunk = self.pools[0].chunks, self.pools[0].chunk
+        self.chunk_bytes = self.chunk * max(1, sum(pool.row_bytes for pool in self.pools))
         self.name = label or function.__name__
 
     def computed(self, number: int | None = None) -> Any:

@@ -62,9 +62,8 @@ def _describe(settings: params.Params, images: Rows) -> None:
 
 
 def _hog(settings: params.Params, images: Rows, distinct: NDArray[np.int64]) -> tuple[Any, Rows, Rows]:
-    whole = len(distinct) == len(images)
-    some = images if whole else as_pool(images).take(distinct[evenly_spaced(len(distinct), SAMPLE)])
-    hog, test = HOG(settings.data.image_shape).fit(some), inputs.images("test")
+    sample, test = distinct[evenly_spaced(len(distinct), SAMPLE)], inputs.images("test")
+    hog = HOG(settings.data.image_shape).fit_rows(images, sample)
     return hog, hog.transform(images), hog.transform(test) if len(test) else _none(hog)
 
 

@@ -20,7 +20,7 @@ The next run of that stage goes on from there. A cluster's workers see it under 
 
 
 @contextmanager
-def running(settings: params.Params, stage: str) -> Iterator[Path]:
+def running(settings: params.Params, stage: str, *, here: bool = False) -> Iterator[Path]:
     """Compute on the engine of params.yaml for as long as the block lasts.
 
     Parameters
@@ -28,6 +28,8 @@ def running(settings: params.Params, stage: str) -> Iterator[Path]:
     settings : Params
     stage : str
         Names the folder of what it computes on the way.
+    here : bool, default=False
+        Whether it computes in this process, whatever the engine: networks use its threads.
 
     Yields
     ------
@@ -41,7 +43,7 @@ def running(settings: params.Params, stage: str) -> Iterator[Path]:
     """
     how, scratch = settings.engine, SCRATCH / stage
     try:
-        if how.scheduler is None:
+        if here or how.scheduler is None:
             with Local(scratch if inputs.on_disk() else None):
                 yield scratch
         else:

@@ -2,9 +2,9 @@
 
 They are kernel ridge regression, its student network, and kernel ridge regression on that network's
 last features. Those that predict bought labels worse than the best of them are left out, and named. Where images are so
-few that the student sees them repeatedly, two more students are trained for that, each without half of the labels. With
-more images that would take too long: there the student is left out if, although it has seen the labels, it predicts
-them worse than the regression does each one when it is left out.
+few that the student sees all of them, and repeatedly, two more students are trained for that, each without half of the
+labels. With more images that would take too long: there the student is left out if, although it has seen the labels, it
+predicts them worse than the regression does each one when it is left out.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fewlabels.arrays import Floats
 from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.pool import Rows, as_pool
-from fewlabels.run import Local, current
+from fewlabels.run import current
 from fewlabels.spreading.graph import neighbour_graph
 from stages import command, files, inputs, label_sets, params, ridge, students, trainer
 
@@ -53,18 +53,17 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     ) -> Floats:
         """Compute what soft voting does, with the features that are there, and with one look at each image."""
         by_member = {"ridge": teacher[-1].predict_proba(features)}
-        if len(voting) > 1:
+        if voting != ["ridge"]:
             by_member["student"], by_member["ridge_on_student"] = predicted_together(on_student, images)
         return np.asarray(np.mean([by_member[one] for one in voting], axis=0), np.float32)
 
     def probabilities(part: str, rows: NDArray[np.int64] | None) -> Rows:
-        """Compute them here, whatever the engine: a network's threads are those of this process."""
         if rows is not None:
             return voted(slice(0, len(rows)), inputs.seen(part, rows), inputs.pixels(part, rows))
         with Path(f"data/models/ensemble/{name}.joblib").open("rb") as file:
             models = hashlib.file_digest(file, "sha256").hexdigest()
-        run, label = Local(current().scratch), f"ensemble, {part} images"
-        predicted: Rows = run.map(voted, inputs.features(part), inputs.images(part), models=models, label=label)
+        label = f"ensemble, {part} images"
+        predicted: Rows = current().map(voted, inputs.features(part), inputs.images(part), models=models, label=label)
         return predicted
 
     return trainer.Trained(soft_voting({one: members[one] for one in voting}), probabilities, everywhere=True)
@@ -80,9 +79,10 @@ def _voters(settings: params.Params, label_set: LabelSet, members: Mapping[str, 
     if len(bought) < FOLDS:
         return everyone
     how, n_classes = students.settings(settings.network), len(inputs.class_names())
-    if sees_repeatedly(label_set, how):
+    images = inputs.images("train")
+    if len(images) <= how.images and sees_repeatedly(label_set, how):
         predicted = cross_validated(
-            as_pool(inputs.images("train")).array(),
+            as_pool(images).array(),
             bought,
             as_pool(inputs.features("train")).array(),
             neighbour_graph(as_pool(files.load_rows(inputs.FEATURES / "neighbours.npy")).array()),

@@ -42,7 +42,8 @@ def main() -> None:
     if settings.data.source == "images":
         _from_pictures(settings)
     else:
-        _from_idx(settings)
+        with engine.running(settings, "flatten", here=True):
+            _from_idx(settings)
 
 
 # ---- IDX files

@@ -141,8 +141,9 @@ def _as_they_are(folder: Path, files: Sequence[str]) -> NDArray[Any]:
     """List files with what tells that one has changed: its size and the time when it was written."""
     names = [file.encode() for file in files]
     longest = max(map(len, names), default=1)
+    bar = tqdm(zip(names, files, strict=True), "listing", len(names), unit=" pictures", leave=False, disable=None)
     return np.array(
-        [(name, *_size_and_time(folder / file)) for name, file in zip(names, files, strict=True)],
+        [(name, *_size_and_time(folder / file)) for name, file in bar],
         [("name", f"S{longest}"), ("size", np.int64), ("time", np.int64)],
     )
 

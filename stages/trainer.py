@@ -24,6 +24,9 @@ from stages import command, engine, files, inputs, label_sets, params, predictio
 UNLABELLED = 10_000
 """Training images without a bought label, at most, that a model predicts, for the transductive accuracy."""
 
+ON_ENGINE = ("ridge",)
+"""Classifiers that predict all training images on the engine of params.yaml; the others compute in this process."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -93,6 +96,11 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
     parser.add_argument("label_set", choices=params.trainable(classifier))
     name = parser.parse_args().label_set
     settings = params.load()
+    with engine.running(settings, f"{classifier}_{name}", here=classifier not in ON_ENGINE):
+        return name, _run(settings, classifier, name, train)
+
+
+def _run(settings: params.Params, classifier: str, name: str, train: Train) -> Any:
     label_set = label_sets.load(name)
     print(f"{classifier} on {name}: {len(label_set):,} images", flush=True)
     trained, why_not = None, ""
@@ -111,7 +119,7 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
         predictions.save(classifier, name, {"untrained": np.array(why_not)})
         if classifier in predictions.LABEL_THE_PILE:
             files.save_rows(predictions.everywhere_of(classifier, name), nobody)
-        return name, None
+        return None
     # How its pixels are read from a picture: what whoever loads the model elsewhere has to know.
     trained.model.pictures_ = {
         "image_shape": list(settings.data.image_shape),
@@ -119,12 +127,11 @@ def run(classifier: str, train: Train) -> tuple[str, Any]:
         "classes": inputs.class_names(),
     }
     files.save_object(f"data/models/{classifier}/{name}.joblib", trained.model)
-    with engine.running(settings, f"{classifier}_{name}"):
-        everywhere = trained.probabilities("train", None) if trained.everywhere else nobody
-        if classifier in predictions.LABEL_THE_PILE:
-            files.save_rows(predictions.everywhere_of(classifier, name), everywhere)
-        predictions.save(classifier, name, _predictions(trained, label_set, everywhere))
-    return name, trained.model
+    everywhere = trained.probabilities("train", None) if trained.everywhere else nobody
+    if classifier in predictions.LABEL_THE_PILE:
+        files.save_rows(predictions.everywhere_of(classifier, name), everywhere)
+    predictions.save(classifier, name, _predictions(trained, label_set, everywhere))
+    return trained.model
 
 
 def unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:

@@ -165,6 +165,15 @@ def test_a_scheduler_that_is_not_there_ends_a_stage_in_one_line(
         pytest.fail("nothing is computed")
 
 
+def test_idx_files_leave_nothing_of_pictures_that_were_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path / "project", monkeypatch)
+    (engine.SCRATCH / "flatten").mkdir(parents=True)
+    run(["flatten"], monkeypatch)
+    assert not list(engine.SCRATCH.iterdir())
+
+
 def test_images_that_fit_are_one_array_and_others_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path / "project", monkeypatch)
     run(["flatten"], monkeypatch)

@@ -1,6 +1,7 @@
 """Pools: the same rows from an array, a file and a folder; what is wrong with a folder is named."""
 
 import errno
+import os
 import pickle
 from pathlib import Path
 
@@ -185,6 +186,17 @@ def test_what_ends_a_block_that_writes_a_file_leaves_no_half(tmp_path: Path) -> 
         file.write(b"a part")
         raise KeyError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_others_have_still_open_do_not_end_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS keeps them, under other names, and then their folder, too."""
+
+    def kept(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(path))
+
+    monkeypatch.setattr(os, "rmdir", lambda path, **_: kept(path))
+    Pool(folder).remove()
+    assert not list(folder.iterdir())
 
 
 def test_a_folder_takes_its_place_without_what_was_left_unfinished(tmp_path: Path) -> None:

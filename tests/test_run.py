@@ -151,6 +151,15 @@ def test_slow_work_is_given_out_by_single_chunks_where_these_are_not_too_many(
     assert [InThisProcess(64)._group(work) for work in works] == [quick, slow]
 
 
+def test_a_task_has_fewer_chunks_of_large_images() -> None:
+    """2**25 bytes, some 20,480 images of 28 x 28 in float64: of 224 x 224 in colour each chunk is a task."""
+    groups = []
+    for side in (8, 96, 224 * 3):
+        rows = Pool(np.broadcast_to(np.uint8(0), (10_000, side * side)), chunk=1024)
+        groups.append(InThisProcess(20_480)._group(run_module.Pass(tasks.total, [rows], {}, "")))
+    assert groups == [64, 8, 1]
+
+
 # ---- what stays, and is used
 
 
@@ -300,7 +309,8 @@ class TestFaults:
         [("killed always", "killed_always"), ("too large", "too_large")],
     )
     def test_a_task_that_ends_its_workers_is_given_up(self, faults: dict[str, Any], what: str, task: str) -> None:
-        assert faults[what]["result"].startswith(f"EngineError: engine.memory: {task}: a task ended 4 workers, ")
+        assert faults[what]["result"].startswith("EngineError: engine.scheduler: tcp://")
+        assert f": {task}: a task ended 4 workers, " in faults[what]["result"]
         assert "\n" not in faults[what]["result"]
         assert faults[what]["seconds"] < 45
 

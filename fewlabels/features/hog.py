@@ -92,18 +92,44 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         ValueError
             If X is not of that shape, or a pixel not between 0 and 255.
         """
+        images = self._opened(X)
+        return self._fit(images, evenly_spaced(len(images), SAMPLE))
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_rows(self, X: ArrayLike | Pool, rows: NDArray[np.int64]) -> Self:
+        """Find the principal components of some of the images, such as one of each that has copies.
+
+        Parameters
+        ----------
+        X : array-like or Pool of uint8, shape (n, pixels)
+            Of a pool only these are read, some at a time.
+        rows : ndarray of int64, shape (m,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidParameterError, ValueError
+            As of `fit`.
+        """
+        return self._fit(self._opened(X), rows)
+
+    def _opened(self, X: ArrayLike | Pool) -> Pool:
+        """Check images; of a pool the first one, for all have its shape."""
         if isinstance(X, Pool):
-            images = X
             self._checked(X.take(np.arange(min(1, len(X)))), reset=True)
-        else:
-            images = as_pool(self._checked(X, reset=True))
-        sample = evenly_spaced(len(images), SAMPLE)
-        histograms = np.empty((len(sample), self._histograms(images.take(sample[:1])).shape[1]), np.float32)
+            return X
+        return as_pool(self._checked(X, reset=True))
+
+    def _fit(self, images: Pool, rows: NDArray[np.int64]) -> Self:
+        histograms = np.empty((len(rows), self._histograms(images.take(rows[:1])).shape[1]), np.float32)
 
         def fill(places: slice) -> None:
-            histograms[places] = self._histograms(images.take(sample[places]))
+            histograms[places] = self._histograms(images.take(rows[places]))
 
-        for_each_chunk(fill, len(sample), _chunk_of(images.shape[1]))
+        for_each_chunk(fill, len(rows), _chunk_of(images.shape[1]))
         self.pca_ = ScaledPCA(self.n_components, copy=False).fit(histograms)
         self._n_features_out = self.pca_.components_.shape[1]
         return self

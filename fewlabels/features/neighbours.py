@@ -55,7 +55,7 @@ def nearest_neighbours(features: Rows, n_neighbours: int = 5) -> Any:
 
     Up to 5,000 images all pairs are compared. Of more, each is compared with those in 32 of about sqrt(n) lists: the
     time grows with n ** 1.5. That finds 99.99 % of the neighbours of Fashion-MNIST's 60,000 images; with copies of them
-    moved by a pixel or two, 99.9 % of those of 240,000 and 99.7 % of those of a million. Memory is bounded if the
+    moved by a pixel or two, 99.9 % of those of 240,000 and 99.6 % of those of a million. Memory is bounded if the
     features are a pool on disk and the run has a folder for results.
 
     Parameters
@@ -142,16 +142,16 @@ def _by_lists(features: Rows, count: int) -> Any:
         centroids = centroids[leaves_list(linkage(centroids, "average"))]
 
     numbers, probes = run.map(
-        _nearest_lists, features, centroids=centroids, space=space, outputs=2, label="lists of neighbours"
+        _nearest_lists, pool, centroids=centroids, space=space, outputs=2, label="lists of neighbours"
     )
     counts = run.map_reduce(_sizes, _stacked, probes, lists=lists)
-    order = _Order(counts, as_pool(probes).chunk)
+    order = _Order(counts, probes.chunk)
     ordered = run.map(
         _ordered,
         numbers,
         order=order,
-        numbers=as_pool(numbers),
-        probes=as_pool(probes),
+        numbers=numbers,
+        probes=probes,
         features=pool,
         outputs=3,
         label="rows by list",
@@ -162,12 +162,13 @@ def _by_lists(features: Rows, count: int) -> Any:
         count=count,
         starts=order.starts_of_lists(),
         space=space,
-        all_numbers=as_pool(ordered[0]),
-        all_features=as_pool(ordered[2]),
+        all_numbers=ordered[0],
+        all_features=ordered[2],
         features=pool,
         label="neighbours",
     )
-    return run.map(_in_place, numbers, order=order, found=as_pool(found), label="neighbours of each row")
+    in_place = run.map(_in_place, numbers, order=order, found=found, label="neighbours of each row")
+    return in_place if isinstance(features, Pool) else in_place.array()
 
 
 class _Space(NamedTuple):

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fewlabels.features.hog import HOG, oriented_gradients
+from fewlabels.pool import Pool
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -47,6 +48,17 @@ def reference(image: NDArray[np.uint8], cells: int, margin: float, sigma: float)
             block = pooled[i : i + 2, j : j + 2]
             described += sorted(np.sqrt(block / (block.sum() + 0.01)).ravel().tolist())
     return described
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Pool])
+def test_some_rows_are_fitted_to_as_if_there_were_no_others(kind: Callable[[NDArray[np.uint8]], Any]) -> None:
+    every, rows = images(40, 8, 8), np.arange(0, 40, 3)
+    alone, among = HOG((8, 8), 5).fit(every[rows]), HOG((8, 8), 5).fit_rows(kind(every), rows)
+    np.testing.assert_array_equal(among.pca_.components_, alone.pca_.components_)
+    np.testing.assert_array_equal(among.transform(every), alone.transform(every))
+    assert among.n_features_in_ == 64
+    with pytest.raises(ValueError, match="not rows of 9 x 9 pixels"):
+        HOG((9, 9)).fit_rows(kind(every), rows)
 
 
 @pytest.mark.parametrize(("size", "cells", "sigma"), [(28, 9, 1.5), (8, 4, (7 - 6 / 7) / 6)])

@@ -8,6 +8,7 @@ from shards import shards
 from sklearn.datasets import make_blobs
 from sklearn.metrics import pairwise_distances
 
+from fewlabels import pool
 from fewlabels.dask_cluster import connected
 from fewlabels.features import neighbours
 from fewlabels.features.neighbours import nearest_neighbours
@@ -187,6 +188,24 @@ def test_an_infinite_feature_of_a_pool_is_refused(tmp_path: Path) -> None:
     features[1234, 3] = np.inf
     with pytest.raises(ValueError, match="features contains infinity"), Local(tmp_path / "scratch"):
         nearest_neighbours(shards(tmp_path / "features", features, 500))
+
+
+class ByChunks(Local):
+    """Computes arrays a chunk at a time, as a cluster does."""
+
+    def _in_memory(self, work: object) -> bool:
+        return False
+
+
+@pytest.mark.usefixtures("by_lists")
+def test_an_array_by_chunks_has_the_same_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a row is so large that a chunk of features has fewer rows than one of other numbers."""
+    features = np.random.default_rng(0).normal(size=(2500, 48))
+    alone = nearest_neighbours(features)
+    monkeypatch.setattr(pool, "CHUNK_BYTES", 1024 * features[0].nbytes)
+    assert (Pool(features).chunk, Pool(alone).chunk) == (1024, 19456)
+    with ByChunks(tmp_path / "scratch"):
+        np.testing.assert_array_equal(nearest_neighbours(features), alone)
 
 
 @pytest.mark.usefixtures("by_lists")

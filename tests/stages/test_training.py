@@ -1,5 +1,6 @@
 """The training stages without DVC: what they refuse to train, and who votes in an ensemble."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PROJECT
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from synthetic import BARS as SHAPE
@@ -15,7 +17,19 @@ from synthetic import bars
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.label_set import CannotTrainError, LabelSet
-from stages import ensemble, files, label_sets, params, train_lr, train_lr_distances, train_nn, train_ridge
+from fewlabels.run import EngineError
+from stages import (
+    engine,
+    ensemble,
+    files,
+    label_sets,
+    params,
+    train_lr,
+    train_lr_distances,
+    train_nn,
+    train_ridge,
+    trainer,
+)
 
 IMAGES, LABELS = bars(90)
 ROWS = np.arange(0, 90, 3)
@@ -66,7 +80,7 @@ def test_kernel_ridge_regression_is_trained_on_any_label(count: int, settings: p
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-class Answers:
+class Answers(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A student that is always right about what it has seen, or always wrong."""
 
     def __init__(self, right: bool) -> None:
@@ -75,6 +89,9 @@ class Answers:
     def predict_proba(self, X: Any) -> Any:
         places = [int(np.flatnonzero((image == IMAGES).all(axis=1))[0]) for image in X]
         return np.eye(3, dtype=np.float32)[(LABELS[places] + (not self.right)) % 3]
+
+    def fit(self, X: Any, y: Any) -> "Answers":
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -126,6 +143,71 @@ def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
     monkeypatch.setattr(held_out, "cross_validated", predicted)
     assert ensemble._voters(settings, soft(), stored(False)) == ["student", "ridge_on_student"]
     np.testing.assert_array_equal(asked[0].rows, ROWS)
+
+
+def test_students_are_not_trained_again_on_a_pile_that_is_larger_than_what_one_sees(
+    stored: Callable[[bool], dict[str, Any]], settings: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pile may be more than memory holds: the student of a sample of it is judged by the labels it has seen."""
+    from fewlabels.networks import held_out
+
+    monkeypatch.setattr(held_out, "cross_validated", lambda *_, **__: pytest.fail("all images are read"))
+    student = settings.network.student.model_copy(update={"images": 89})
+    network = settings.network.model_copy(update={"student": student})
+    bounded = settings.model_copy(update={"network": network})
+    assert ensemble._voters(bounded, soft(), stored(False)) == ["ridge"]
+
+
+@pytest.mark.parametrize("voting", [["student"], ["ridge_on_student"], ["ridge"], ["ridge", "student"]])
+def test_any_of_them_votes_alone(
+    voting: list[str],
+    stored: Callable[[bool], dict[str, Any]],
+    settings: params.Params,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fewlabels.networks import ensemble as members_of
+
+    certain = np.eye(3, dtype=np.float32)
+    files.save_object("data/models/ridge/active.joblib", stored(True)["ridge"])
+    files.save_object("data/models/nn/propagated_soft.joblib", Answers(True))
+    monkeypatch.setattr(ensemble, "_voters", lambda *_: voting)
+    monkeypatch.setattr(members_of, "classifier_on_embedding", lambda *_: Answers(False))
+    monkeypatch.setattr(
+        members_of, "predicted_together", lambda _, images: (certain[LABELS[:2]], certain[(LABELS[:2] + 1) % 3])
+    )
+    trained = ensemble.train(settings, "propagated_soft", soft())
+    wanted = {
+        "student": certain[LABELS[:2]],
+        "ridge_on_student": certain[(LABELS[:2] + 1) % 3],
+        "ridge": stored(True)["ridge"][-1].predict_proba(FEATURES[:2]),
+    }
+    expected = np.mean([wanted[one] for one in voting], axis=0)
+    np.testing.assert_allclose(trained.probabilities("train", np.arange(2)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("classifier", "asked"), [("ridge", True), ("ensemble", False), ("nn", False)])
+def test_the_engine_is_reached_before_the_training_by_what_computes_on_it(
+    classifier: str, asked: bool, settings: params.Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler that has gone must not cost an hour of training; networks are trained and used in this process."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise EngineError("engine.scheduler: tcp://127.0.0.1:1: cannot be reached")
+
+    def train(*_: object) -> Any:
+        raise CannotTrainError("trained")
+
+    there = settings.engine.model_copy(update={"scheduler": "tcp://127.0.0.1:1"})
+    name = "active" if classifier == "ridge" else "propagated_soft"
+    label_sets.save(name, soft())
+    monkeypatch.setattr(engine, "connected", refused)
+    monkeypatch.setattr(params, "load", lambda: settings.model_copy(update={"engine": there}))
+    monkeypatch.setattr(sys, "argv", ["stage", name])
+    if asked:
+        with pytest.raises(SystemExit, match="cannot be reached"):
+            trainer.run(classifier, lambda *_: pytest.fail("it is trained"))
+    else:
+        assert trainer.run(classifier, train) == (name, None)
 
 
 def test_one_label_tells_nothing(stored: Callable[[bool], dict[str, Any]], settings: params.Params) -> None:
