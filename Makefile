@@ -50,7 +50,7 @@ test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio,
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
-bench: $(ENVIRONMENT)  ## Time k-means, the classifiers and the pipeline, some 90 minutes; QUICK=1 for a check
+bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large piles, some three hours; QUICK=1 for a check
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)

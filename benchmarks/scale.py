@@ -39,11 +39,11 @@ from fewlabels.choosing.rounds import simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.clustering import kmeans
 from fewlabels.clustering.kmeans import KMeans
-from fewlabels.dask_cluster import Cluster, connected
+from fewlabels.dask_cluster import TASKS, Cluster, connected
 from fewlabels.features.hog import HOG
 from fewlabels.features.neighbours import nearest_neighbours
-from fewlabels.pool import Pool, as_pool
-from fewlabels.run import Local, current
+from fewlabels.pool import CHUNK, Pool, as_pool
+from fewlabels.run import FAN_IN, Local, current
 from fewlabels.spreading.clusters import within_percentile
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
@@ -61,6 +61,8 @@ MEMORY, DISK, ONE, TWO, KILLED, WHOLE = "in memory", "on disk", "1 worker", "2 w
 ENGINES = (MEMORY, DISK, ONE, TWO, KILLED, WHOLE)
 FEW_CLUSTERS, MANY_CLUSTERS = f"k-means, {CLUSTERS}", f"k-means, {MORE_CLUSTERS:,}"
 PICTURE = Path("docs/pictures/scale.svg")
+WORKERS, FEATURE_BYTES, TASK_SECONDS = 100, 4 * 300, 0.0025
+"""On paper: workers, bytes of the features of an image, and seconds that Dask's scheduler takes for a task."""
 
 Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -85,6 +87,8 @@ def main() -> None:
             seconds = {run["step"]: run["seconds"] for run in measured}
             runs += [{"images": images, "engine": engine, **run} for run in measured]
             print_table(summary(runs))
+            if any(run["engine"] == DISK for run in runs):
+                print_on_paper(summary(runs))
             if not asked.dry:
                 _write(runs)
 
@@ -122,7 +126,7 @@ def _clusters(seen: SimpleNamespace) -> list[Any]:
 
 
 def _more_clusters(seen: SimpleNamespace) -> list[Any]:
-    more = KMeans(MORE_CLUSTERS, random_state=0).fit(seen.features)
+    more = KMeans(MORE_CLUSTERS, random_state=1).fit(seen.features)  # on other axes than those of fewer clusters
     seen.inertias[MANY_CLUSTERS] = more.inertia_
     return [more.labels_, more.distances_]
 
@@ -171,6 +175,7 @@ TO_KILL_IN = ("gradients", FEW_CLUSTERS, "neighbours")
 def _measure(folder: Path, engine: str, kill_after: dict[str, float]) -> list[dict[str, Any]]:
     """Take all steps on one engine; in some of them kill a worker after so many seconds."""
     scratch = (folder / "scratch" / engine.replace(" ", "-").replace(",", "")).absolute()
+    shutil.rmtree(scratch, ignore_errors=True)  # what an earlier call left would not be computed
     images, labels = Pool(folder / "images"), Pool(folder / "labels").array()
     ridge = KernelRidgeClassifier(classes=range(10))
     seen = SimpleNamespace(
@@ -342,6 +347,40 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             f"{100 * row['recall']:.2f}" if "recall" in row else "",
         )
     Console(width=120).print(table)
+
+
+def print_on_paper(rows: list[dict[str, Any]]) -> None:
+    """Print what more images would need, from what the largest pile has cost on disk, on one core."""
+    from rich.console import Console
+    from rich.table import Table
+
+    measured = max(row["images"] for row in rows if DISK in row["cpu_seconds"])
+    cost = {row["step"]: row["cpu_seconds"][DISK] for row in rows if row["images"] == measured}
+    steps = {"gradients": 1.0, "active rounds": 1.0, "neighbours": 1.5, "soft labels": 1.0}
+    table = Table(title=f"On paper: {WORKERS} workers of one core", padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("images", "pixels, GB", "features, GB", "files of each", "tasks, pass", "scheduler, pass", *steps):
+        table.add_column("\n".join(heading.split()), justify="right")
+    for images in (10**6, 10**7, 10**8, 10**9):
+        chunks = -(-images // CHUNK)
+        group = next(FAN_IN**power for power in range(20) if chunks / FAN_IN**power <= TASKS)
+        tasks = -(-chunks // group)
+        needed = [cost[step] * (images / measured) ** power / WORKERS for step, power in steps.items()]
+        table.add_row(
+            f"{images:,}",
+            *(f"{images * size / 1e9:,.1f}" for size in (SIDE * SIDE, FEATURE_BYTES)),
+            f"{chunks:,}",
+            f"{tasks:,}",
+            _duration(tasks * TASK_SECONDS),
+            *map(_duration, needed),
+        )
+    Console(width=120).print(table)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _seconds(seconds: float | None) -> str:

@@ -88,7 +88,8 @@ def printed_tables() -> dict[str, str]:
         **person.TABLES,
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
-    return shown | {"run": _printed(lambda: table.show(details))}
+    on_paper = _printed(partial(scale.print_on_paper, recorded["scale"]["rows"]))
+    return shown | {"scale_on_paper": on_paper, "run": _printed(lambda: table.show(details))}
 
 
 def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
