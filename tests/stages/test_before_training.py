@@ -75,6 +75,9 @@ class NumberedHOG:
     def fit(self, images: NDArray[np.uint8]) -> Self:
         return self
 
+    def fit_rows(self, images: Any, rows: Any) -> Any:
+        return self.fit(images[rows])
+
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.arange(len(images), dtype=np.float32)[:, None]
 
