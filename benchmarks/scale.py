@@ -26,6 +26,8 @@ from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.alone import alone
 from benchmarks.neighbours import recall
@@ -49,7 +51,7 @@ from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
 from stages import files
 
-# What draws and prints is imported where it is used: the processes that are measured import this module, too.
+# What draws is imported where it is used: the processes that are measured import this module, too.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -87,10 +89,10 @@ def main() -> None:
             seconds = {run["step"]: run["seconds"] for run in measured}
             runs += [{"images": images, "engine": engine, **run} for run in measured]
             print_table(summary(runs))
-            if any(run["engine"] == DISK for run in runs):
-                print_on_paper(summary(runs))
             if not asked.dry:
                 _write(runs)
+    if any(run["engine"] == DISK for run in runs):
+        print_on_paper(summary(runs))
 
 
 def _write(runs: list[dict[str, Any]]) -> None:
@@ -327,9 +329,6 @@ def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the rows of one section of metrics/benchmarks.json."""
-    from rich.console import Console
-    from rich.table import Table
-
     title = "Moved images of Fashion-MNIST, steps that look at all of them: CPU seconds"
     table = Table(title=title, padding=(0, 1, 0, 0), pad_edge=False)
     beside = ("MiB, process", "MiB, worker", "all the same", "inertia, %", "recall, %")
@@ -351,9 +350,6 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def print_on_paper(rows: list[dict[str, Any]]) -> None:
     """Print what more images would need, from what the largest pile has cost on disk, on one core."""
-    from rich.console import Console
-    from rich.table import Table
-
     measured = max(row["images"] for row in rows if DISK in row["cpu_seconds"])
     cost = {row["step"]: row["cpu_seconds"][DISK] for row in rows if row["images"] == measured}
     steps = {"gradients": 1.0, "active rounds": 1.0, "neighbours": 1.5, "soft labels": 1.0}

@@ -152,7 +152,7 @@ def test_slow_work_is_given_out_by_single_chunks_where_these_are_not_too_many(
 
 
 def test_a_task_has_fewer_chunks_of_large_images() -> None:
-    """2**25 bytes, some 20,480 images of 28 x 28 in float64: of 224 x 224 in colour each chunk is a task."""
+    """Fewer, the larger they are: where a chunk of 1,024 images has 2**25 bytes or more, each chunk is a task."""
     groups = []
     for side in (8, 96, 224 * 3):
         rows = Pool(np.broadcast_to(np.uint8(0), (10_000, side * side)), chunk=1024)
