@@ -41,11 +41,11 @@ from fewlabels.choosing.rounds import simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.clustering import kmeans
 from fewlabels.clustering.kmeans import KMeans
-from fewlabels.dask_cluster import TASKS, Cluster, connected
+from fewlabels.dask_cluster import Cluster, chunks_of_task, connected
 from fewlabels.features.hog import HOG
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.pool import CHUNK, Pool, as_pool
-from fewlabels.run import FAN_IN, Local, current
+from fewlabels.run import Local, current
 from fewlabels.spreading.clusters import within_percentile
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
@@ -358,8 +358,7 @@ def print_on_paper(rows: list[dict[str, Any]]) -> None:
         table.add_column("\n".join(heading.split()), justify="right")
     for images in (10**6, 10**7, 10**8, 10**9):
         chunks = -(-images // CHUNK)
-        group = next(FAN_IN**power for power in range(20) if chunks / FAN_IN**power <= TASKS)
-        tasks = -(-chunks // group)
+        tasks = -(-chunks // chunks_of_task(chunks))
         needed = [cost[step] * (images / measured) ** power / WORKERS for step, power in steps.items()]
         table.add_row(
             f"{images:,}",

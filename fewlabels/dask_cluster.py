@@ -132,14 +132,9 @@ class Cluster(Local):
             return self._finish(tasks, work, root)
 
     def _group(self, work: Pass) -> int:
-        """Count the chunks of a task: a power of FAN_IN, so that the tree of sums is the same.
-
-        Of large images a task has fewer: they take longer.
-        """
-        group, most = 1, 1 if work.slow else min(self.chunk / work.chunk, CHUNK_BYTES / work.chunk_bytes)
-        while work.chunks / group > TASKS or group < most:
-            group *= FAN_IN
-        return group
+        """Count the chunks of a task; of large images it has fewer: they take longer."""
+        wanted = 1 if work.slow else min(self.chunk / work.chunk, CHUNK_BYTES / work.chunk_bytes)
+        return chunks_of_task(work.chunks, wanted)
 
     @contextmanager
     def _specified(self, work: Pass) -> Iterator[str]:
@@ -210,6 +205,31 @@ class Cluster(Local):
                 )
             if time.monotonic() > started + stalled:
                 raise EngineError(f"engine.scheduler: {self.address}: no task done for {stalled} s, during {work.name}")
+
+
+def chunks_of_task(chunks: int, wanted: float = 1) -> int:
+    """Count the chunks that one task works through: a power of FAN_IN, so that the tree of sums is the same.
+
+    Parameters
+    ----------
+    chunks : int
+        Of the whole pass, which has at most TASKS tasks.
+    wanted : float, default=1
+        A task has no fewer.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> chunks_of_task(49), chunks_of_task(49, 3), chunks_of_task(48_829)
+    (1, 8, 64)
+    """
+    group = 1
+    while chunks / group > TASKS or group < wanted:
+        group *= FAN_IN
+    return group
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def main() -> None:
     if settings.data.source == "images":
         _from_pictures(settings)
     else:
-        with engine.running(settings, "flatten", here=True):
+        with engine.running(settings, "flatten", here=True):  # removes what reading pictures has left on the way
             _from_idx(settings)
 
 

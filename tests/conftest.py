@@ -79,7 +79,7 @@ class Repository:
             start_new_session=True,
         )
         try:
-            output, _ = process.communicate(timeout=900)
+            output, _ = process.communicate(timeout=600)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
