@@ -39,7 +39,7 @@ report: $(ENVIRONMENT)  ## Put all runs together in metrics/results.csv and metr
 test: lint  ## Run ruff, mypy and the tests
 	pytest -m "not label_studio" $(SHARED)
 
-fast: lint  ## Run ruff, mypy and the tests that do not run DVC
+fast: lint  ## Run ruff, mypy and the tests without DVC, browser and workers, that train no network
 	pytest -m "not slow and not label_studio" $(SHARED)
 
 test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio, installed into .venv-label-studio; some minutes

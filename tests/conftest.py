@@ -46,12 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Where processes share the tests by files (`make test`), the files with most such tests come first: else one process
     would be left with them at the end. All that need `finished` are in one file, so that it is made once.
     """
-    for item in items:
-        if "new_repository" in getattr(item, "fixturenames", ()):
-            item.add_marker("slow")
+    run_dvc = [item for item in items if "new_repository" in getattr(item, "fixturenames", ())]
+    for item in run_dvc:
+        item.add_marker("slow")
     if hasattr(config, "workerinput"):  # a process of pytest-xdist
-        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[item.path])
+        count = Counter(item.path for item in run_dvc)
+        items.sort(key=lambda item: -count[item.path])
 
 
 class Repository:

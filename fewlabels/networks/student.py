@@ -24,7 +24,7 @@ from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
-from fewlabels.networks.training import has_collapsed, schedule
+from fewlabels.networks.training import compile_with, has_collapsed, schedule
 from fewlabels.parameters import WholeNumber, check_settings
 
 LEAST_STEPS = 200
@@ -136,11 +136,11 @@ def train_student(
     >>> images = np.repeat(np.array([[0], [255]], np.uint8), 40, axis=0).repeat(64, axis=1)
     >>> labels = (np.arange(80) // 40).astype(np.uint8)
     >>> soft = LabelSet(np.arange(80), labels, np.arange(80) % 10 == 0, np.eye(2, dtype=np.float32)[labels])
-    >>> quick = StudentSettings(generations=2, epochs=4, batch_size=16)
+    >>> quick = StudentSettings(generations=1, epochs=4, batch_size=16)
     >>> ridge = KernelRidgeClassifier(classes=range(2))
     >>> student = train_student(images, soft, ridge, image_shape=(8, 8), n_classes=2, settings=quick, seed=0)
     >>> len(student.curves)
-    8
+    4
     """
     label_set.require_classes(1)
     if label_set.probabilities is None:
@@ -155,12 +155,15 @@ def train_student(
     keras.utils.set_random_seed(seed)
     shown, targets = images[label_set.rows], label_set.probabilities
     network = edges(image_shape, n_classes, settings.dropout)
+    optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
+    compile_with(optimizer, network, soft=True)
+    unused = [variable.numpy() for variable in optimizer.variables]
     epochs: list[tuple[float, float]] = []
     for generation in range(settings.generations):
         if generation:
             targets = corrected(label_set, network, shown, classifier)
-        optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
-        network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+            for variable, value in zip(optimizer.variables, unused, strict=True):
+                variable.assign(value)  # with another optimiser, TensorFlow would trace the network again: seconds
         history = network.fit(
             _batches(shown, targets, order, image_shape, batch_size, settings.shift, seed + generation),
             steps_per_epoch=steps,

@@ -205,6 +205,29 @@ def schedule(learning_rate: float, steps: int) -> keras.optimizers.schedules.Lea
     )
 
 
+def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *, soft: bool) -> None:
+    """Prepare a network for training, with all variables that it takes, or TensorFlow would trace each step twice.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+    network : keras.Model
+    soft : bool
+        Whether it learns from probabilities, not from labels.
+
+    Examples
+    --------
+    >>> network, optimizer = ARCHITECTURES["compact"]((8, 8), 2), keras.optimizers.Adam()
+    >>> compile_with(optimizer, network, soft=False)
+    >>> optimizer.built
+    True
+    """
+    kind = "categorical" if soft else "sparse_categorical"
+    metric = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
+    optimizer.build(network.trainable_variables)
+    network.compile(optimizer, f"{kind}_crossentropy", metrics=[metric("accuracy")], jit_compile=False)
+
+
 def _batches(
     images: NDArray[np.uint8], label_set: LabelSet, rows: NDArray[np.int64], batch_size: int, seed: int
 ) -> tf.data.Dataset:
@@ -226,12 +249,8 @@ def _train_once(
     """Train from the current weights, keep those of the smallest validation loss, and return the curves."""
     interval = max(1, round(settings.steps / CHECKS))
     checks = ceil(settings.steps / interval)
-    model.compile(
-        optimizer(schedule(settings.learning_rate, checks * interval)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,
-    )
+    rates = schedule(settings.learning_rate, checks * interval)
+    compile_with(optimizer(rates), model, soft=False)
     history = model.fit(
         batches,
         steps_per_epoch=interval,

@@ -19,6 +19,8 @@ from fewlabels.networks.ensemble import classifier_on_embedding, predicted_toget
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.networks.training import TrainingSettings, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained() -> NetworkClassifier:

@@ -15,6 +15,8 @@ from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.networks.student import StudentSettings, train_student
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def no_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:

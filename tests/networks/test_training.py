@@ -18,6 +18,7 @@ from fewlabels.networks.architectures import ARCHITECTURES
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.quiet_keras import keras
 
+pytestmark = pytest.mark.slow
 CLASSES = 3
 
 
