@@ -228,6 +228,37 @@ def test_each_generation_but_the_first_is_trained_on_corrected_soft_labels(monke
         assert np.abs(targets - soft.probabilities).max() > 0.01
 
 
+@pytest.mark.usefixtures("small_network")
+def test_each_generation_starts_with_a_fresh_optimiser_and_none_compiles_the_network_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tracing a step of the real network takes TensorFlow seconds."""
+    traced: list[int] = []
+    before: list[list[Any]] = []
+
+    class Spied(student.ConvolutionMuon):
+        def apply(self, *arguments: Any, **named: Any) -> Any:
+            traced.append(1)
+            return super().apply(*arguments, **named)
+
+    original = student._batches
+
+    def spy(*arguments: Any) -> Any:
+        before.append([variable.numpy() for variable in optimizers[0].variables])
+        return original(*arguments)
+
+    optimizers: list[Any] = []
+    monkeypatch.setattr(student, "ConvolutionMuon", lambda rate: optimizers.append(Spied(rate)) or optimizers[0])
+    monkeypatch.setattr(student, "_batches", spy)
+    images, labels = bars(90)
+    train(images, unsure(labels, 0.9), generations=3, epochs=1, repeats=1)
+    assert sum(traced) == 1
+    assert len(before) == 3
+    for later in before[1:]:
+        assert all(np.array_equal(one, other) for one, other in zip(before[0], later, strict=True))
+    assert int(optimizers[0].iterations) == 3
+
+
 def test_what_it_cannot_learn_from_is_refused() -> None:
     images, labels = bars(20)
     with pytest.raises(ValueError, match="no probabilities"):
