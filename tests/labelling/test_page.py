@@ -196,7 +196,7 @@ def test_a_key_that_is_held_down_is_one_answer(visit: Callable[..., Visitor]) ->
     visitor.wait(str(row))
     assert len(files()) == before + 1
     visitor.page.click("text=Grid")
-    visitor.page.wait_for_selector("#confirm:not([disabled])")
+    visitor.page.wait_for_selector("#cells button")
     rows = visitor.page.locator("#cells button").count()
     visitor.page.evaluate(held, "Enter")
     visitor.page.wait_for_selector("#confirm:not([disabled])")
