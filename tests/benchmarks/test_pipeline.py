@@ -1,0 +1,49 @@
+"""The benchmark of the whole pipeline: which stage takes how long."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import pipeline
+
+
+def fake_dvc(folder: Path, script: str) -> dict[str, str]:
+    command = folder / "dvc"
+    command.write_text(f"#!/bin/sh\n{script}")
+    command.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_a_stage_lasts_until_the_next_one_runs(tmp_path: Path) -> None:
+    script = """
+        echo "'data.dvc' didn't change, skipping"
+        echo "Running stage 'flatten':"
+        echo "> python -m stages.flatten"
+        sleep 0.1
+        echo "Running stage 'train-nn@all':"
+        sleep 0.6
+    """
+    environment = fake_dvc(tmp_path, script)
+    start = time.perf_counter()
+    first, second = pipeline._run(tmp_path, environment)
+    spent = time.perf_counter() - start
+    assert (first["stage"], second["stage"]) == ("flatten", "train-nn@all")
+    assert first["seconds"] >= 0.1
+    assert second["seconds"] >= 0.6
+    assert first["seconds"] + second["seconds"] <= spent
+
+
+def test_a_pipeline_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
+    environment = fake_dvc(tmp_path, "exit 3")
+    with pytest.raises(SystemExit, match="dvc repro ended with 3"):
+        pipeline._run(tmp_path, environment)
+
+
+def test_the_longest_stage_has_the_longest_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.print_stages([{"stage": "flatten", "seconds": 1.0}, {"stage": "kmeans", "seconds": 4.0}])
+    flatten, kmeans = (line for line in capsys.readouterr().out.splitlines() if "│" in line)
+    assert flatten.count("█") == 15
+    assert kmeans.count("█") == 60
+    assert "4.0" in kmeans
