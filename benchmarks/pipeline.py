@@ -66,8 +66,7 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
     clone, state = folder / "clone", folder / "state"
     subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
     subprocess.run(["git", "checkout", "--quiet", commit], cwd=clone, check=True)
-    # A stage is to import the code of its commit, not what is installed.
-    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(state), "PYTHONPATH": str(clone)}
+    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(state)}
     before = os.times()
     start = time.perf_counter()
     stages = _run(clone, environment)

@@ -196,7 +196,8 @@ def test_a_key_that_is_held_down_is_one_answer(visit: Callable[..., Visitor]) ->
     visitor.wait(str(row))
     assert len(files()) == before + 1
     visitor.page.click("text=Grid")
-    visitor.page.wait_for_selector("#cells button")
+    visitor.page.wait_for_selector("#cells button:focus")
+    visitor.page.wait_for_selector("#confirm:not([disabled])")
     rows = visitor.page.locator("#cells button").count()
     visitor.page.evaluate(held, "Enter")
     visitor.page.wait_for_selector("#confirm:not([disabled])")
@@ -208,6 +209,7 @@ def test_marks_of_the_grid_stay_while_somebody_looks_elsewhere(visit: Callable[.
     visitor = visit(clusters=60)
     visitor.answer(6 + 8)
     visitor.page.click("text=Grid")
+    visitor.page.wait_for_selector("#cells button:focus")
     visitor.page.wait_for_selector("#confirm:not([disabled])")
     visitor.page.locator("#cells button").first.click()
     visitor.page.evaluate("() => window.dispatchEvent(new Event('focus'))")
