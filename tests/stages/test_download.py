@@ -38,6 +38,8 @@ FILES = {
     "t10k-labels-idx1-ubyte": idx_file(30, seed=1),
 }
 FIRST = next(iter(FILES))
+SOON = 30
+"""Seconds, for a busy machine: what must not be waited for lasts a minute at least."""
 
 
 @pytest.fixture(autouse=True)
@@ -215,19 +217,19 @@ def hang_up(handler: Handler, _: str) -> None:
 
 
 def silence(handler: Handler, _: str) -> None:
-    handler.server.over.wait(10)
+    handler.server.over.wait(60)
 
 
 def stall(handler: Handler, name: str) -> None:
     body = gzip.compress(FILES[name])
     send(handler, body[:20], length=len(body))
-    handler.server.over.wait(10)
+    handler.server.over.wait(60)
 
 
 def trickle(handler: Handler, _: str) -> None:
     """Send a gzip header whose file name never ends, fast enough for every read."""
     send(handler, b"\x1f\x8b\x08\x08" + bytes(6), length=1_000_000)
-    for _ in range(200):
+    for _ in range(1200):
         if not handler.server.over.wait(0.05):
             handler.wfile.write(b"n")
 
@@ -317,7 +319,7 @@ def test_a_server_that_hiccups_is_asked_again_and_does_not_say_when(
     use(monkeypatch, server.url)
     start = time.monotonic()
     download.main()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < SOON
     assert stored() == FILES
     assert server.asked == [FIRST, *FILES]
 
@@ -335,7 +337,7 @@ def test_a_fault_is_one_line_and_the_next_source_is_asked(
     use(monkeypatch, faulty.url, good.url)
     start = time.monotonic()
     download.main()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < SOON
     assert re.fullmatch(re.escape(faulty.url) + ": " + FAULTS[answer] + "\n", capsys.readouterr().err)
     assert faulty.asked == [FIRST] * TRIES.get(answer, 1), "a source that failed is asked for no further file"
     assert stored() == FILES
@@ -385,7 +387,7 @@ def test_a_dead_host_is_tried_once_for_all_files(
         use(monkeypatch, url)
         start = time.monotonic()
         fails()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON
     assert len(tries) == 1
     assert capsys.readouterr().err == f"{url}: no answer: Connection refused\n"
     assert stored() == {}
@@ -410,7 +412,7 @@ def test_a_host_that_does_not_let_in_is_tried_once_for_all_files(
         use(monkeypatch, url)
         start = time.monotonic()
         fails()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SOON
     assert len(tries) == 1
     assert capsys.readouterr().err == f"{url}: no answer: timed out\n"
 
@@ -671,7 +673,7 @@ def test_root_refreshes_the_package_lists_once(
         (False, REFUSE, "", "apt-get download ended with exit code 100", 1),
         (True, REFUSE, "", "apt-get update ended with exit code 100", 2),
         (True, f'[ "$1" = update ] || {{ {REFUSE}; }}', "", "apt-get download ended with exit code 100", 3),
-        (False, "exec sleep 20", "", "apt-get download had not ended after 0.5 s", 1),
+        (False, "exec sleep 60", "", "apt-get download had not ended after 0.5 s", 1),
         (False, FETCH, "echo registry.example >&2; exit 2", "dpkg-deb -x ended with exit code 2", 2),
         (False, FETCH, "exit 0", f"{FIRST} is not there, as it is or with .gz; there is no such folder", 2),
     ],
@@ -692,7 +694,7 @@ def test_apt_get_fails_in_one_line_that_repeats_none_of_its_output(
     called = commands(apt_get, dpkg_deb)
     start = time.monotonic()
     message = fails()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < SOON
     out, err = capfd.readouterr()
     assert err == f"dataset-fashion-mnist: {fault}\n"
     assert "registry.example" not in message + out
