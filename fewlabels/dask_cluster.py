@@ -20,11 +20,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import joblib
-import numba
 
 from fewlabels import pool as pools_on_disk
 from fewlabels.pool import CHUNK, CHUNK_BYTES, Pool
 from fewlabels.run import FAN_IN, EngineError, Local, Pass, fingerprint, in_tree, source_of
+from fewlabels.threads import use_one_thread
 
 TASKS = 1024
 """Tasks of one pass at most: each costs the one scheduler 2.5 ms."""
@@ -405,7 +405,7 @@ def _loaded(spec: str) -> Pass:
 
 
 def _in_one_thread(spec: str) -> Pass:
-    """Take a worker's one thread for all: numba and TensorFlow would have one for each core.
+    """Take a worker's one thread for all: chunks and TensorFlow would have one for each core.
 
     Workers may have come since the run began, and have not been looked at.
     """
@@ -414,7 +414,7 @@ def _in_one_thread(spec: str) -> Pass:
     fault = _fault_of_threads(get_worker())
     if fault:
         raise _unfit(platform.node(), fault)
-    numba.set_num_threads(1)
+    use_one_thread()
     os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return _loaded(spec)
 

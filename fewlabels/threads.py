@@ -9,17 +9,16 @@ What is computed for a chunk does not depend on how many threads there are.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
-import numba
-from numba import njit
+import joblib
 from threadpoolctl import ThreadpoolController
 
 Result = TypeVar("Result")
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"arcp", "contract", "nnan", "nsz", "reassoc"})
-"""Compile a loop and cache the result on disk; sums may be reordered, but comparisons with infinity stay exact."""
+_one_thread = ContextVar("one_thread", default=False)
 
 
 def map_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterator[Result]:
@@ -48,7 +47,7 @@ def map_chunks(work: Callable[[slice], Result], rows: int, chunk: int) -> Iterat
         with one_blas_thread():
             yield work(slices[0])
         return
-    with one_blas_thread(), ThreadPoolExecutor(numba.get_num_threads()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(thread_count()) as pool:
         yield from pool.map(work, slices)
 
 
@@ -72,6 +71,36 @@ def for_each_chunk(work: Callable[[slice], None], rows: int, chunk: int) -> None
     """
     for _ in map_chunks(work, rows, chunk):
         pass
+
+
+def thread_count() -> int:
+    """Count the threads that chunks are worked on by: the cores that this process may use, unless it was told one.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> thread_count() >= 1
+    True
+    """
+    return 1 if _one_thread.get() else int(joblib.cpu_count())
+
+
+def use_one_thread() -> None:
+    """Work on chunks one after the other from now on, where each core has a process of its own.
+
+    Examples
+    --------
+    >>> from contextvars import copy_context
+    >>> def alone():
+    ...     use_one_thread()
+    ...     return thread_count()
+    >>> copy_context().run(alone)
+    1
+    """
+    _one_thread.set(True)
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

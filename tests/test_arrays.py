@@ -10,13 +10,10 @@ from sklearn.decomposition import PCA
 
 from fewlabels import arrays
 from fewlabels.arrays import (
-    DTYPES,
     evenly_spaced,
     first_occurrences,
     main_axes,
     principal_axes,
-    relative_to,
-    spread_about,
 )
 from fewlabels.run import Local
 
@@ -58,13 +55,6 @@ def test_as_many_axes_as_scikit_learn_keeps(variance: float) -> None:
     points = stretched(200, 8)
     assert main_axes(points, variance, 8).shape == (8, PCA(variance, svd_solver="full").fit(points).n_components_)
     assert main_axes(points, variance, 1).shape == (8, 1)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_points_are_centred_before_they_are_rounded(dtype: type) -> None:
-    points = np.array([[1, 250], [3, 200]]).astype(dtype)
-    np.testing.assert_array_equal(relative_to(points, np.array([1.0, 0.0]), 2.0), [[0, 125], [1, 100]])
-    assert spread_about(points, np.array([2.0, 225.0])) == 25
 
 
 @pytest.mark.parametrize(("n", "count", "rows"), [(5, 9, [0, 1, 2, 3, 4]), (10, 2, [0, 9]), (0, 3, []), (3, 1, [0])])

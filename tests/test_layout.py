@@ -21,12 +21,14 @@ LEVELS = (
     {
         *(
             "arrays",
+            "compiled",
             "dask_cluster",
             "estimators",
             "label_set",
             "learning_curve",
             "parameters",
             "pictures",
+            "points",
             "pool",
             "run",
             "scores",

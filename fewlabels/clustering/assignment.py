@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Doubles, Floats, center_of, main_axes, relative_to, spread_about, squared_norms, unit_of
+from fewlabels.arrays import Doubles, Floats, main_axes, squared_norms
+from fewlabels.compiled import compiled
+from fewlabels.points import center_of, relative_to, spread_about, unit_of
 from fewlabels.pool import Rows
 from fewlabels.run import current
-from fewlabels.threads import compiled, for_each_chunk, map_chunks
+from fewlabels.threads import for_each_chunk, map_chunks
 
 CHUNK = 1024
 """Rows whose distances to all centroids are held at once: 8 MB of float32 at 2,000 centroids."""

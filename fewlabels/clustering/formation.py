@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Doubles, Floats, center_of, main_axes, relative_to, spread_about, squared_norms, unit_of
+from fewlabels.arrays import Doubles, Floats, main_axes, squared_norms
 from fewlabels.clustering import loops
 from fewlabels.clustering.assignment import CHUNK, MOST_AXES
 from fewlabels.clustering.nonempty import assign_all
 from fewlabels.clustering.partition import CANDIDATES, Partition
+from fewlabels.points import center_of, relative_to, spread_about, unit_of
 from fewlabels.threads import for_each_chunk
 
 VARIANCE = 0.91

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances, pairwise_distances_argmin
 
-from fewlabels.arrays import Doubles, Floats, spread_about, unit_of
+from fewlabels.arrays import Doubles, Floats
+from fewlabels.points import spread_about, unit_of
 from fewlabels.pool import Rows
 from fewlabels.run import current
 

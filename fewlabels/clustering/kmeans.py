@@ -35,13 +35,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import DTYPES, Doubles, Floats, center_of, check_points, has_outliers, spread_about, unit_of
+from fewlabels.arrays import Doubles, Floats
 from fewlabels.clustering.assignment import CHUNK, assign_to_nearest, distances_to_centroids
 from fewlabels.clustering.formation import FEW_CLUSTERS, LAST_PASSES, Projection, form_clusters, means_of
 from fewlabels.clustering.in_float64 import assign_exactly, exact_distances
 from fewlabels.clustering.nonempty import assign_all
 from fewlabels.clustering.refinement import refine_clusters, sample_size, sampled_rows
 from fewlabels.parameters import WholeNumber
+from fewlabels.points import DTYPES, center_of, check_points, has_outliers, spread_about, unit_of
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import Local, current
 

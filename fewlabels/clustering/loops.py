@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fewlabels.clustering.assignment import squared_distance
-from fewlabels.threads import compiled
+from fewlabels.compiled import compiled
 
 
 @compiled

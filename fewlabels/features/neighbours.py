@@ -22,11 +22,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_array
 
-from fewlabels.arrays import DTYPES, Doubles, Floats, evenly_spaced, first_occurrences, relative_to, squared_norms
+from fewlabels.arrays import Doubles, Floats, evenly_spaced, first_occurrences, squared_norms
 from fewlabels.clustering.kmeans import KMeans
+from fewlabels.compiled import compiled
+from fewlabels.points import DTYPES, relative_to
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
-from fewlabels.threads import compiled, for_each_chunk
+from fewlabels.threads import for_each_chunk
 
 LOST = 1e-14
 """Squared distances that are this part of the squared distance to the medians are mostly rounding."""

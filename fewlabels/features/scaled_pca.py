@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import CHUNK, DTYPES, Floats, center_of, principal_axes, relative_to, spread_about, unit_of
+from fewlabels.arrays import CHUNK, Floats, principal_axes
 from fewlabels.estimators import over_pools
 from fewlabels.parameters import WholeNumber
+from fewlabels.points import DTYPES, center_of, relative_to, spread_about, unit_of
 from fewlabels.pool import Pool
 from fewlabels.threads import for_each_chunk
 

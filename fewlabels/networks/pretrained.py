@@ -12,7 +12,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -27,6 +26,7 @@ from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.parameters import WholeNumber
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
+from fewlabels.threads import thread_count
 
 DEFAULT = "efficientnet-lite0"
 SIDE = 224
@@ -461,7 +461,7 @@ def _from_onnx(model: str, size: int | None, scale: str) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    if numba.get_num_threads() == 1:  # in a worker; otherwise it takes all cores
+    if thread_count() == 1:  # in a worker; otherwise it takes all cores
         options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(Path(model).expanduser(), options, providers=["CPUExecutionProvider"])

@@ -206,7 +206,7 @@ def schedule(learning_rate: float, steps: int) -> keras.optimizers.schedules.Lea
 
 
 def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *, soft: bool) -> None:
-    """Prepare a network for training, with all variables that it takes, or TensorFlow would trace each step twice.
+    """Prepare a network for training; all variables are made here, or TensorFlow would trace each step twice.
 
     Parameters
     ----------

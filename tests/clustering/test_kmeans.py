@@ -275,7 +275,7 @@ def test_the_number_of_threads_does_not_change_a_byte(k: int, monkeypatch: pytes
     """Of the compiled loops; matrix products and eigenvectors are computed on one thread each anyway."""
     X = normal(3000, 6) @ normal(6, 60, seed=1) + np.float32(0.3) * normal(3000, 60, seed=2)
     many = fitted(KMeans(k, random_state=0).fit(X))
-    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
+    monkeypatch.setattr("fewlabels.threads.thread_count", lambda: 1)
     assert fitted(KMeans(k, random_state=0).fit(X)) == many
 
 

@@ -85,7 +85,7 @@ def test_workers_give_the_bits_of_one_process(tmp_path: Path, monkeypatch: pytes
 
 def test_the_number_of_threads_does_not_change_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     many = fitted(KMeans(150, random_state=0).fit(points()))
-    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
+    monkeypatch.setattr("fewlabels.threads.thread_count", lambda: 1)
     assert fitted(KMeans(150, random_state=0).fit(points())) == many
 
 

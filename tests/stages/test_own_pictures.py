@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import yaml
@@ -273,7 +272,7 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     configure()
     found = []
     for threads in (1, 5):
-        monkeypatch.setattr(numba, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("fewlabels.threads.thread_count", lambda threads=threads: threads)
         run()
         found.append({path.name: path.read_bytes() for path in Path("data/flat").iterdir()})
     assert found[0] == found[1]

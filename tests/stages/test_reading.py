@@ -5,7 +5,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -203,7 +202,7 @@ def test_the_order_is_kept_and_threads_change_nothing(at: Path, monkeypatch: pyt
             saved(at / file, Image.new("L", (3 + number % 5, 4), number))
     results = []
     for threads in (1, 7):
-        monkeypatch.setattr(numba, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("fewlabels.threads.thread_count", lambda threads=threads: threads)
         results.append(
             [row.tolist() if isinstance(row, np.ndarray) else str(row) for row in read_all(at, files, GREY, "stretch")]
         )
