@@ -2,12 +2,14 @@
 
 The columns are the parameters of params.yaml by their dotted names, apart from label_sets, and COLUMNS. A run on the
 published Fashion-MNIST whose other parameters equal those of today's params.yaml, whatever its seed, clusters and
-percentile, is a default run. What is compared here are default runs, never runs on other images.
+percentile, is a default run; parameters that a model does not depend on may have any value. What is compared here are
+default runs, never runs on other images.
 """
 
 import json
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from scipy.stats import binomtest
 from experiments import runs
 from experiments.runs import FASHION
 from stages import params
-from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, DESCRIBED, LABEL_SETS
 
 COLUMNS = {
     "run": "the experiment's name, or HEAD for what was committed then",
@@ -218,36 +220,59 @@ def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
             yield shared | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 
 
+def depends_on(model: str, label_set: str, name: str, features: str) -> bool:
+    """Tell whether a model on a label set depends on a parameter; on what the registry does not speak of, all do.
+
+    Where `features` is pixels, what sees pixels then does not depend on how other features are made.
+    """
+    return _covers(_named(model, label_set, features), name) or not _covers(_any_named(), name)
+
+
 @cache
-def depends_on(model: str, label_set: str) -> tuple[str, ...]:
-    """Name those of clusters and percentile that a model on a label set depends on."""
-    named = {*LABEL_SETS[label_set].parameters, *CLASSIFIERS[model].parameters}
-    return tuple(name for name in SWEPT if name in named)
+def _named(model: str, label_set: str, features: str) -> frozenset[str]:
+    soft, classifier = LABEL_SETS[label_set].soft, CLASSIFIERS[model]
+    own = classifier.on_soft if soft and classifier.on_soft is not None else classifier.parameters
+    named = frozenset(LABEL_SETS[label_set].parameters) | frozenset(own)
+    return named | frozenset(DESCRIBED) if "features" in named and features != "pixels" else named
+
+
+@cache
+def _any_named() -> frozenset[str]:
+    named = [entry.parameters for entry in LABEL_SETS.values()]
+    named += [(*entry.parameters, *(entry.on_soft or ())) for entry in CLASSIFIERS.values()]
+    return frozenset(chain(*named))
+
+
+def _covers(sections: frozenset[str], name: str) -> bool:
+    return any(name == section or name.startswith(f"{section}.") for section in sections)
 
 
 def arms(results: pd.DataFrame) -> pd.DataFrame:
     """Keep one row for each model that was trained: runs share the models that they do not differ in.
 
-    Clusters and percentile are missing values where a model does not depend on them.
+    Parameters are missing values where a model does not depend on them.
     """
     arms = results.astype({"clusters": "Float64", "percentile": "Float64"})
-    for column in ("clusters", "percentile"):
-        matters = [column in depends_on(row.model, row.label_set) for row in arms.itertuples()]
-        arms[column] = arms[column].where(pd.Series(matters, index=arms.index))
+    models = list(zip(arms["model"], arms["label_set"], arms["features"], strict=True))
+    for name in defaults():
+        matters = pd.Series([depends_on(model, label_set, name, seen) for model, label_set, seen in models], arms.index)
+        if not matters.all():
+            arms[name] = arms[name].where(matters)
     return arms.drop_duplicates(key(), ignore_index=True)
 
 
 def with_parameters(results: pd.DataFrame, images: str = FASHION, **changes: Any) -> pd.DataFrame:
     """Keep the rows whose parameters are today's defaults but for these changes, `network__steps` for network.steps.
 
-    Seed, clusters and percentile may have any value. What params.yaml says of the data does not count, as it may be of
-    other images by now: `images` does.
+    Where a parameter is missing, as from `arms`, the model does not depend on it. Seed, clusters and percentile may
+    have any value. What params.yaml says of the data does not count, as it may be of other images by now: `images`
+    does.
     """
     wanted = {name: value for name, value in defaults().items() if name not in SWEPT and not name.startswith("data.")}
     wanted |= {name.replace("__", "."): value for name, value in changes.items()}
     same = results["images"] == images
     for name, value in wanted.items():
-        same &= results[name] == value
+        same &= (results[name] == value) | results[name].isna()
     return results[same]
 
 

@@ -184,6 +184,10 @@ class Engine(_Strict):
     chunk: Count
 
 
+class Hog(_Strict):
+    cells: Annotated[int, Field(ge=4, le=32)]
+
+
 class Embedding(_Strict):
     model: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=8, le=1024)] | None
@@ -220,6 +224,7 @@ class Few(_Strict):
 
 
 class Student(_Strict):
+    networks: Count
     generations: Count
     epochs: Count
     dropout: Annotated[float, Field(ge=0, le=0.95)]
@@ -252,6 +257,7 @@ class Params(_Strict):
     data: Data
     pool: PileOnDisk
     engine: Engine
+    hog: Hog
     embedding: Embedding
     cluster_margin: ClusterMargin
     label_spreading: LabelSpreading

@@ -26,7 +26,8 @@ class LabelSetEntry:
     stage : str
         The stage of dvc.yaml that writes `data/labels/NAME.npz`.
     parameters : tuple of str
-        Those of clusters and percentile that it depends on; empty for all labels, which no budget buys.
+        What it depends on of params.yaml, besides the seed and the images; empty for all labels, which no budget buys.
+        A section, such as `kernel_ridge`, stands for all that is in it.
     spread_from : str or None
         The label set whose labels it spreads; None for a bought one.
     soft : bool
@@ -61,7 +62,9 @@ class ClassifierEntry:
         Those it can be trained on.
     colour : Colour
     parameters : tuple of str
-        Those of clusters and percentile that it depends on, besides those of its label set.
+        What it depends on of params.yaml, besides what its label set does.
+    on_soft : tuple of str or None
+        The same on a label set with probabilities, where that is something else.
     needs : tuple of (str, str)
         Other classifiers that it is made of, each with a label set; "" stands for its own.
     """
@@ -72,23 +75,37 @@ class ClassifierEntry:
     label_sets: tuple[str, ...]
     colour: Colour
     parameters: tuple[str, ...] = ()
+    on_soft: tuple[str, ...] | None = None
     needs: tuple[tuple[str, str], ...] = ()
 
 
 BUYS, SPREADS = "select-representatives", "propagate"
+DESCRIBED = ("features", "hog", "embedding")
+"""What is seen of an image, where that is not pixels for some value of `features`."""
+RIDGE = (*DESCRIBED, "kernel_ridge")
+ACTIVE = ("clusters", *RIDGE, "cluster_margin")
+TRAINING = ("network.batch_size", "network.learning_rate")
+STUDENT = (*TRAINING, "network.student", "kernel_ridge")
 
 LABEL_SETS = {
     "all": LabelSetEntry("all", BUYS, (), Colour("#57606a", "#a9b1ba"), "D"),
     "random": LabelSetEntry("random", BUYS, ("clusters",), Colour("#a35200", "#e8a15c"), "o"),
-    "representatives": LabelSetEntry("representatives", BUYS, ("clusters",), Colour("#7b3fb5", "#c49bf5"), "s"),
-    "active": LabelSetEntry("active", BUYS, ("clusters",), Colour("#b42318", "#ff8f80"), "*"),
+    "representatives": LabelSetEntry(
+        "representatives", BUYS, ("clusters", "features"), Colour("#7b3fb5", "#c49bf5"), "s"
+    ),
+    "active": LabelSetEntry("active", BUYS, ACTIVE, Colour("#b42318", "#ff8f80"), "*"),
     "propagated": LabelSetEntry(
-        "propagated", SPREADS, ("clusters",), Colour("#0b7a5c", "#4fc9a4"), "^", spread_from="representatives"
+        "propagated",
+        SPREADS,
+        ("clusters", "features"),
+        Colour("#0b7a5c", "#4fc9a4"),
+        "^",
+        spread_from="representatives",
     ),
     "partially_propagated": LabelSetEntry(
         "partially propagated",
         SPREADS,
-        ("clusters", "percentile"),
+        ("clusters", "percentile", "features"),
         Colour("#2160c4", "#7fb0ff"),
         "v",
         spread_from="representatives",
@@ -96,7 +113,7 @@ LABEL_SETS = {
     "propagated_soft": LabelSetEntry(
         "propagated soft",
         SPREADS,
-        ("clusters",),
+        (*ACTIVE, "confidence", "label_spreading"),
         Colour("#7a6400", "#e0c040"),
         "X",
         spread_from="active",
@@ -110,23 +127,49 @@ SOFT = tuple(name for name, entry in LABEL_SETS.items() if entry.soft)
 """Those with probabilities."""
 
 CLASSIFIERS = {
-    "lr": ClassifierEntry("logistic regression", "LR", "train-lr", tuple(LABEL_SETS), Colour("#12527d", "#6cc0f0")),
+    "lr": ClassifierEntry(
+        "logistic regression",
+        "LR",
+        "train-lr",
+        tuple(LABEL_SETS),
+        Colour("#12527d", "#6cc0f0"),
+        parameters=("features", "logistic_regression"),
+    ),
     "lr_distances": ClassifierEntry(
         "logistic regression on distances",
         "LR on distances",
         "train-lr-distances",
         tuple(LABEL_SETS),
         Colour("#00808a", "#5fd3dc"),
-        parameters=("clusters",),
+        parameters=("clusters", "features", "logistic_regression"),
     ),
-    "nn": ClassifierEntry("network", "NN", "train-nn", tuple(LABEL_SETS), Colour("#c2185b", "#ff80ab")),
-    "ridge": ClassifierEntry("kernel ridge regression", "ridge", "train-ridge", BOUGHT, Colour("#4b7a00", "#a5d65a")),
+    "nn": ClassifierEntry(
+        "network",
+        "NN",
+        "train-nn",
+        tuple(LABEL_SETS),
+        Colour("#c2185b", "#ff80ab"),
+        parameters=(
+            *TRAINING,
+            "network.architecture",
+            "network.steps",
+            "network.few",
+            "network.validation_share",
+            "network.patience",
+            "network.restarts",
+        ),
+        on_soft=STUDENT,
+    ),
+    "ridge": ClassifierEntry(
+        "kernel ridge regression", "ridge", "train-ridge", BOUGHT, Colour("#4b7a00", "#a5d65a"), parameters=RIDGE
+    ),
     "ensemble": ClassifierEntry(
         "ensemble",
         "ensemble",
         "ensemble",
         SOFT,
         Colour("#5d4037", "#c7a79b"),
+        parameters=(*RIDGE, *STUDENT),
         needs=(("ridge", "active"), ("nn", "")),
     ),
 }

@@ -35,7 +35,15 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
     "data.classes": CLASSES,
     "network.few.steps": 5,
     "network.restarts": 0,
-    "network.student": {"generations": 1, "epochs": 1, "dropout": 0.3, "repeats": 2, "shift": 1, "images": 100000},
+    "network.student": {
+        "networks": 1,
+        "generations": 1,
+        "epochs": 1,
+        "dropout": 0.3,
+        "repeats": 2,
+        "shift": 1,
+        "images": 100000,
+    },
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -235,13 +236,38 @@ def test_every_classifier_is_written_by_the_stage_that_the_registry_names() -> N
             assert needed in STAGES[entry.stage]["deps"]
 
 
-def test_what_a_label_set_depends_on_is_what_its_stage_depends_on() -> None:
-    for entry in LABEL_SETS.values():
-        deps = set(entry.parameters)
-        if entry.spread_from:
-            assert f"data/labels/{entry.spread_from}.npz" in STAGES[entry.stage]["deps"]
-            deps -= set(LABEL_SETS[entry.spread_from].parameters)
-        assert deps <= set(STAGES[entry.stage]["params"])
+def parameters_upstream(name: str) -> set[str]:
+    """The parameters of a stage and of all whose outputs it reads, directly or not."""
+    found = set(STAGES[name].get("params", []))
+    deps = {dep.replace("${item.label_set}", arm) for dep in STAGES[name]["deps"] for arm in LABEL_SETS}
+    for other in STAGES:
+        if other != name and deps & {*outputs(other)}:
+            found |= parameters_upstream(other)
+    return found
+
+
+def without(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Those names of parameters that are neither among others, nor in a section of these, nor a section with one."""
+    return [name for name in names if not any(covers(name, other) or covers(other, name) for other in others)]
+
+
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_what_a_label_set_depends_on_is_what_its_stage_depends_on(name: str) -> None:
+    entry = LABEL_SETS[name]
+    if entry.spread_from:
+        assert f"data/labels/{entry.spread_from}.npz" in STAGES[entry.stage]["deps"]
+    assert without(entry.parameters, parameters_upstream(entry.stage)) == []
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_what_a_classifier_depends_on_is_what_its_stage_depends_on(name: str) -> None:
+    """And what its stage itself is rerun for is named: else runs that differ in it would count as the same."""
+    entry = CLASSIFIERS[name]
+    named = {*entry.parameters, *(entry.on_soft or ())}
+    assert without(named, parameters_upstream(entry.stage)) == []
+    shared = ("seed", "label_sets", "data", "oracle", "pool")
+    of_label_sets = {parameter for one in entry.label_sets for parameter in LABEL_SETS[one].parameters}
+    assert without(STAGES[entry.stage]["params"], {*named, *of_label_sets, *shared}) == []
 
 
 def test_every_colour_means_one_thing() -> None:

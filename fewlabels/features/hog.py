@@ -23,8 +23,10 @@ from fewlabels.threads import for_each_chunk
 
 ORIENTATIONS = 8
 """Orientation bins over 360 degrees (signed gradients): from dark to light is not from light to dark."""
-CELLS = 9
-"""Cells along a side of 28 pixels, 3 pixels apart."""
+SIDE = 28
+"""Height and width, in pixels, of the images that numbers of cells are given for."""
+FEWEST = 4
+"""Cells along a side at least, however few pixels it has."""
 FLOOR = 0.01
 """Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
 SAMPLE = 12_000
@@ -49,6 +51,8 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Height and width of an image, in pixels; grey, or red, green and blue.
     n_components : int, default=300
         Numbers kept for each image; fewer where the data have fewer.
+    cells : int, default=9
+        Cells along a side of 28 pixels or more, as of `oriented_gradients`.
 
     Attributes
     ----------
@@ -64,11 +68,16 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     (50, 10)
     """
 
-    _parameter_constraints: ClassVar = {"image_shape": ["array-like"], "n_components": [WholeNumber(1)]}
+    _parameter_constraints: ClassVar = {
+        "image_shape": ["array-like"],
+        "n_components": [WholeNumber(1)],
+        "cells": [WholeNumber(FEWEST)],
+    }
 
-    def __init__(self, image_shape: Sequence[int], n_components: int = 300) -> None:
+    def __init__(self, image_shape: Sequence[int], n_components: int = 300, cells: int = 9) -> None:
         self.image_shape = image_shape
         self.n_components = n_components
+        self.cells = cells
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike | Pool, y: object = None) -> Self:
@@ -87,8 +96,8 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         InvalidParameterError
-            If image_shape is not two whole numbers above 1, and 3 where there are colours, or n_components is not one
-            above 0.
+            If image_shape is not two whole numbers above 1, and 3 where there are colours, n_components is not one
+            above 0, or cells not one above 3.
         ValueError
             If X is not of that shape, or a pixel not between 0 and 255.
         """
@@ -181,10 +190,10 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         return tags
 
     def _histograms(self, images: NDArray[np.uint8]) -> Floats:
-        return oriented_gradients(images, self.image_shape)
+        return oriented_gradients(images, self.image_shape, self.cells)
 
 
-def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) -> Floats:
+def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int], cells: int = 9) -> Floats:
     """Compute histograms of oriented gradients: the strength of edges in each direction, in each cell of a grid.
 
     Parameters
@@ -192,6 +201,8 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) ->
     images : ndarray of uint8, shape (n, pixels)
     image_shape : (int, int) or (int, int, 3)
         Of colours, each pixel has the gradient of the one in which it is strongest, as Dalal and Triggs do.
+    cells : int, default=9
+        Cells along a side of 28 pixels or more; along a shorter one they are fewer in proportion, 4 at least.
 
     Returns
     -------
@@ -207,13 +218,13 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) ->
     height, width = image_shape[:2]
     across, down, strength = _gradients(images.reshape(-1, *image_shape))
     direction = np.arctan2(down, across) * np.float32(ORIENTATIONS / (2 * np.pi)) % ORIENTATIONS
-    rows, columns = _pooling(height), _pooling(width)
-    cells = np.empty((len(images), len(rows), len(columns), ORIENTATIONS), np.float32)
+    rows, columns = _pooling(height, cells), _pooling(width, cells)
+    strengths = np.empty((len(images), len(rows), len(columns), ORIENTATIONS), np.float32)
     for orientation in range(ORIENTATIONS):
         apart = np.abs(direction - orientation)
         weight = np.maximum(1 - np.minimum(apart, ORIENTATIONS - apart), 0)
-        cells[..., orientation] = rows @ ((strength * weight) @ columns.T)
-    blocks = np.lib.stride_tricks.sliding_window_view(cells, (2, 2), axis=(1, 2))
+        strengths[..., orientation] = rows @ ((strength * weight) @ columns.T)
+    blocks = np.lib.stride_tricks.sliding_window_view(strengths, (2, 2), axis=(1, 2))
     blocks = blocks.reshape(len(images), (len(rows) - 1) * (len(columns) - 1), -1)
     normalised = np.sqrt(blocks / (blocks.sum(axis=2, keepdims=True) + np.float32(FLOOR)))
     return np.asarray(normalised.reshape(len(images), -1), np.float32)
@@ -232,10 +243,10 @@ def _gradients(images: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
     return across, down, strength
 
 
-def _pooling(size: int) -> Floats:
+def _pooling(size: int, most: int) -> Floats:
     """Compute the weight of each pixel in each cell along a side: overlapping Gaussians, each with a sum of 1."""
-    cells = int(np.clip(round(size * CELLS / 28), 4, CELLS))
-    margin = 1.5 * size / 28
+    cells = int(np.clip(round(size * most / SIDE), FEWEST, most))
+    margin = 1.5 * size / SIDE
     centres = np.linspace(margin, size - 1 - margin, cells)
     spacing = centres[1] - centres[0]
     weights = np.exp(-0.5 * ((np.arange(size) - centres[:, None]) / (spacing / 2)) ** 2)

@@ -1,6 +1,6 @@
-"""Soft voting: the mean of several classifiers' probabilities. They err differently, so their mean errs less."""
+"""The mean of several classifiers, or networks. They err differently, so their mean errs less."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,40 @@ def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
     frozen = [(name, FrozenEstimator(classifier)) for name, classifier in classifiers.items()]
     # Fitting frozen classifiers trains nothing: it only notes the classes, so the values of X do not matter.
     return VotingClassifier(frozen, voting="soft").fit(np.zeros((len(first), 1)), first)
+
+
+def joined(networks: Sequence[keras.Model]) -> keras.Model:
+    """Join networks into one, whose scores before the softmax are the mean of theirs.
+
+    It has the last features of all of them, one beside the other.
+
+    Parameters
+    ----------
+    networks : sequence of keras.Model
+        One or more; with the same input, and a last layer that is dense with a softmax over the same classes.
+
+    Returns
+    -------
+    keras.Model
+        Its last layer is a copy; all others are theirs. Of one network, that network itself.
+
+    Examples
+    --------
+    >>> from fewlabels.networks.architectures import compact
+    >>> one, other = (compact((8, 8), n_classes=2) for _ in range(2))
+    >>> joined([one, other]).layers[-1].input.shape[1] == 2 * one.layers[-1].input.shape[1]
+    True
+    """
+    first, *others = networks
+    if not others:
+        return first
+    inputs = keras.Input(first.input_shape[1:], dtype=first.inputs[0].dtype)
+    seen = keras.layers.Concatenate()([without_last_layer(network)(inputs) for network in networks])
+    last = keras.layers.Dense(first.output_shape[-1], activation="softmax")
+    model = keras.Model(inputs, last(seen))
+    weights, biases = zip(*(network.layers[-1].get_weights() for network in networks), strict=True)
+    last.set_weights([np.concatenate(weights) / len(networks), np.mean(biases, axis=0)])
+    return model
 
 
 def classifier_on_embedding(

@@ -4,6 +4,9 @@ Self-training with a noisy student (Q. Xie et al., "Self-training with Noisy Stu
 CVPR 2020): the teacher is kernel ridge regression on few bought labels. The student sees every image shifted, and with
 some of its last features dropped, so that it fits the teacher's mistakes less. Corrected soft labels are the mean of
 those given, its own predictions, and those of a classifier trained on its last features of the bought images.
+
+Several students, which differ in their initialisation and in the order of the images, err differently. Joined into one
+network they correct the soft labels together, and are one student in the end.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ from fewlabels.label_set import LabelSet
 from fewlabels.networks.architectures import edges
 from fewlabels.networks.batches import shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
-from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
+from fewlabels.networks.ensemble import classifier_on_embedding, joined, predicted_together
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.networks.training import compile_with, has_collapsed, schedule
@@ -38,6 +41,8 @@ class StudentSettings:
 
     Attributes
     ----------
+    networks : int
+        How many students are joined into one; each takes as long as the first.
     generations : int
         How often it is trained on. After each but the last, the soft labels are corrected.
     epochs : int
@@ -67,6 +72,7 @@ class StudentSettings:
     1
     """
 
+    networks: int = 1
     generations: int = 4
     epochs: int = 1
     batch_size: int = 128
@@ -79,6 +85,7 @@ class StudentSettings:
     def __post_init__(self) -> None:
         check_settings(
             self,
+            networks=WholeNumber(1),
             generations=WholeNumber(1),
             epochs=WholeNumber(1),
             batch_size=WholeNumber(1),
@@ -115,13 +122,13 @@ def train_student(
     n_classes : int
     settings : StudentSettings
     seed : int
-        Seeds the initialisation, the order of the images and their shifts.
+        Seeds the initialisation, the order of the images and their shifts; the next network has the next seed.
 
     Returns
     -------
     NetworkClassifier
-        With a row of `curves` for each epoch: `start`, always 0, `step`, `loss`, and `accuracy` by the soft labels of
-        the generation.
+        With a row of `curves` for each epoch of each network: `start`, the number of the network, from 0; `step`,
+        `loss`, and `accuracy` by the soft labels of the generation.
 
     Raises
     ------
@@ -152,35 +159,54 @@ def train_student(
     batch_size = min(settings.batch_size, len(label_set))
     steps = max(len(order) // batch_size, _least_steps(settings))
     steps = max(1, min(steps, settings.images // (settings.epochs * batch_size)))
-    keras.utils.set_random_seed(seed)
     shown, targets = images[label_set.rows], label_set.probabilities
-    network = edges(image_shape, n_classes, settings.dropout)
-    optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
-    compile_with(optimizer, network, soft=True)
-    unused = [variable.numpy() for variable in optimizer.variables]
-    epochs: list[tuple[float, float]] = []
+    students = [_Student(image_shape, n_classes, settings, steps, seed + number) for number in range(settings.networks)]
     for generation in range(settings.generations):
         if generation:
-            targets = corrected(label_set, network, shown, classifier)
-            for variable, value in zip(optimizer.variables, unused, strict=True):
-                variable.assign(value)  # with another optimiser, TensorFlow would trace the network again: seconds
-        history = network.fit(
-            _batches(shown, targets, order, image_shape, batch_size, settings.shift, seed + generation),
-            steps_per_epoch=steps,
-            epochs=settings.epochs,
-            callbacks=[TqdmCallback(verbose=0, desc=f"student, generation {generation + 1}", disable=None)],
-            shuffle=False,  # the batches are shuffled
-            verbose=0,
-        ).history
-        epochs += list(zip(history["loss"], history["accuracy"], strict=True))
+            targets = corrected(label_set, joined([one.network for one in students]), shown, classifier)
+        for number, one in enumerate(students):
+            batch_seed = seed + generation + number * settings.generations
+            batches = _batches(shown, targets, order, image_shape, batch_size, settings.shift, batch_seed)
+            label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
+            one.train(batches, steps, settings.epochs, label)
+    network = joined([one.network for one in students])
     collapsed = len(np.unique(label_set.labels)) > 1 and has_collapsed(network, shown)
     curves = [
-        {"start": 0, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
-        for epoch, (loss, accuracy) in enumerate(epochs)
+        {"start": number, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
+        for number, one in enumerate(students)
+        for epoch, (loss, accuracy) in enumerate(one.epochs)
     ]
     return NetworkClassifier(
         keras.Model(network.inputs, network.outputs, name="student"), curves, int(collapsed), collapsed
     )
+
+
+class _Student:
+    """A network, its optimiser, and the loss and accuracy of each epoch so far."""
+
+    def __init__(
+        self, image_shape: Sequence[int], n_classes: int, settings: StudentSettings, steps: int, seed: int
+    ) -> None:
+        keras.utils.set_random_seed(seed)
+        self.network = edges(image_shape, n_classes, settings.dropout)
+        self.optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
+        compile_with(self.optimizer, self.network, soft=True)
+        self.unused = [variable.numpy() for variable in self.optimizer.variables]
+        self.epochs: list[tuple[float, float]] = []
+
+    def train(self, batches: tf.data.Dataset, steps: int, epochs: int, label: str) -> None:
+        """Train one generation, as if with a new optimiser: with one, TensorFlow would trace the network again."""
+        for variable, value in zip(self.optimizer.variables, self.unused, strict=True):
+            variable.assign(value)
+        history = self.network.fit(
+            batches,
+            steps_per_epoch=steps,
+            epochs=epochs,
+            callbacks=[TqdmCallback(verbose=0, desc=label, disable=None)],
+            shuffle=False,  # the batches are shuffled
+            verbose=0,
+        ).history
+        self.epochs += list(zip(history["loss"], history["accuracy"], strict=True))
 
 
 def sees_repeatedly(label_set: LabelSet, settings: StudentSettings) -> bool:

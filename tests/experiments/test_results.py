@@ -76,7 +76,7 @@ def test_a_run_gives_a_row_for_each_model() -> None:
 
 
 def test_runs_of_other_parameters_do_not_count_as_default_ones() -> None:
-    runs = rows(seed=[1, 2, 3], accuracy=[0.8, 0.9, 0.1], network__steps=[1000, 1000, 1])
+    runs = rows(seed=[1, 2, 3], accuracy=[0.8, 0.9, 0.1], logistic_regression__C=[0.2, 0.2, 1])
     [row] = results.by_setting(runs).itertuples()
     assert (row.seeds, row.accuracy) == (2, pytest.approx(0.85))
     assert row.accuracy_sd == pytest.approx(np.std([0.8, 0.9], ddof=1))
@@ -261,13 +261,44 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
     assert "With all 60,000 labels, the student's layers reach 93.50 ± 0.71 % (2 seeds)." in sentences
 
 
-def test_a_model_depends_on_what_its_label_set_and_its_classifier_depend_on() -> None:
+@pytest.mark.parametrize(
+    ("model", "label_set", "features", "depends", "does_not"),
+    [
+        ("lr", "all", "pixels", ["logistic_regression.C"], ["clusters", "percentile", "hog.cells", "network.steps"]),
+        ("lr", "all", "hog", ["hog.cells", "embedding.size"], ["kernel_ridge.alpha"]),
+        ("lr", "active", "pixels", ["clusters", "hog.cells", "cluster_margin.growth"], ["confidence"]),
+        ("lr", "propagated", "pixels", ["clusters", "features"], ["percentile", "hog.cells"]),
+        ("lr_distances", "all", "pixels", ["clusters"], ["percentile"]),
+        ("nn", "all", "pixels", ["network.few.steps", "network.batch_size"], ["network.student.shift", "features"]),
+        ("nn", "partially_propagated", "pixels", ["clusters", "percentile"], ["kernel_ridge.gamma"]),
+        ("nn", "propagated_soft", "pixels", ["network.student.shift", "kernel_ridge.gamma"], ["network.steps"]),
+        ("ridge", "random", "pixels", ["hog.cells", "kernel_ridge.gamma"], ["cluster_margin.growth", "network.steps"]),
+        ("ensemble", "propagated_soft", "pixels", ["confidence", "hog.cells"], ["network.architecture"]),
+    ],
+)
+def test_a_model_depends_on_what_its_label_set_and_its_classifier_depend_on(
+    model: str, label_set: str, features: str, depends: list[str], does_not: list[str]
+) -> None:
     """Regression on all labels is the same for any number of clusters, that on distances to their centroids is not."""
-    assert results.depends_on("lr", "all") == ()
-    assert results.depends_on("lr_distances", "all") == ("clusters",)
-    assert results.depends_on("nn", "partially_propagated") == ("clusters", "percentile")
+    always = ["seed", "data.fit", "oracle"]
+    found = {name: results.depends_on(model, label_set, name, features) for name in (*depends, *does_not, *always)}
+    assert found == dict.fromkeys([*depends, *always], True) | dict.fromkeys(does_not, False)
+
+
+def test_what_the_registry_names_are_parameters() -> None:
+    names = list(results.defaults())
+    for section in results._any_named():
+        assert [name for name in names if name == section or name.startswith(f"{section}.")], section
+
+
+def test_models_that_a_parameter_does_not_matter_to_are_one() -> None:
     runs = rows(clusters=[100, 200] * 2, label_set=["all"] * 4, model=["lr"] * 2 + ["lr_distances"] * 2)
     assert len(results.by_setting(runs)) == 3
+    runs = rows(network__steps=[7, results.defaults()["network.steps"]] * 2, model=["lr"] * 2 + ["nn"] * 2)
+    assert len(results.arms(runs)) == 3
+    assert results.by_setting(runs)["model"].tolist() == ["lr", "nn"]
+    assert results.by_setting(runs.head(1))["seeds"].tolist() == [1], "the steps of networks do not matter to it"
+    assert results.by_setting(runs.iloc[2:3]).empty
 
 
 def test_ours_stands_beside_what_was_published() -> None:

@@ -13,9 +13,10 @@ from synthetic import bars
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
 from fewlabels.networks import ensemble
+from fewlabels.networks.architectures import compact
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.embedding import Embedding
-from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together, soft_voting
+from fewlabels.networks.ensemble import classifier_on_embedding, joined, predicted_together, soft_voting
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.networks.training import TrainingSettings, train
 
@@ -43,6 +44,22 @@ def test_a_network_classifier_says_what_its_network_says(trained: NetworkClassif
         assert model.classes_.tolist() == [0, 1, 2]
         assert model.n_features_in_ == 72
         assert model.curves == trained.curves
+
+
+def test_joined_networks_average_their_scores_before_the_softmax(trained: NetworkClassifier, tmp_path: Path) -> None:
+    """Up to a factor that is the same for all classes, that is the geometric mean of their probabilities."""
+    other = compact(SHAPE, 3)
+    images, _ = bars(40, seed=3)
+    model = joined([trained.network, other])
+    geometric = np.sqrt(NetworkClassifier(trained.network).predict_proba(images))
+    geometric *= np.sqrt(NetworkClassifier(other).predict_proba(images))
+    wanted = geometric / geometric.sum(axis=1, keepdims=True)
+    features = [Embedding(one).last_features(images) for one in (trained.network, other)]
+    np.testing.assert_allclose(Embedding(model).last_features(images), np.hstack(features))
+    NetworkClassifier(model).network.save(tmp_path / "joined.keras")
+    for one in (model, keras.models.load_model(tmp_path / "joined.keras")):
+        np.testing.assert_allclose(NetworkClassifier(one).predict_proba(images), wanted, rtol=1e-4, atol=1e-6)
+    assert joined([other]) is other
 
 
 def test_scores_without_a_fixed_sum_become_probabilities() -> None:

@@ -50,6 +50,7 @@ def train(pixels: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **chang
 @pytest.mark.parametrize(
     ("field", "values"),
     [
+        ("networks", [0, 1.5]),
         ("generations", [0, -1, 1.5, True, "1", None]),
         ("epochs", [0, 1.5]),
         ("batch_size", [0, -1, "128"]),
@@ -67,7 +68,7 @@ def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[
 
 
 def test_the_least_settings_are_taken() -> None:
-    assert StudentSettings(1, 1, 1, 1e-9, 0, 1, 0).shift == 0
+    assert StudentSettings(1, 1, 1, 1, 1e-9, 0, 1, 0).shift == 0
 
 
 def unsure(labels: NDArray[np.uint8], certainty: float) -> LabelSet:
@@ -229,6 +230,31 @@ def test_each_generation_but_the_first_is_trained_on_corrected_soft_labels(monke
 
 
 @pytest.mark.usefixtures("small_network")
+def test_two_students_correct_together_and_are_one_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both learn from the same soft labels, and the four last features of each are features of the whole."""
+    images, labels = bars(60)
+    given = []
+    original = student._batches
+
+    def spy(*arguments: Any) -> Any:
+        given.append((arguments[1], arguments[-1]))
+        return original(*arguments)
+
+    monkeypatch.setattr(student, "_batches", spy)
+    trained = train(images, unsure(labels, 0.6), seed=5, networks=2, generations=2, epochs=1)
+    assert [seed for _, seed in given] == [5, 7, 6, 8]
+    one, other, corrected_one, corrected_other = (targets for targets, _ in given)
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(corrected_one, corrected_other)
+    assert np.abs(one - corrected_one).max() > 0.01
+    assert [(row["start"], row["step"]) for row in trained.curves] == [(0, 2), (0, 4), (1, 2), (1, 4)]
+    assert trained.curves[0]["loss"] != trained.curves[2]["loss"]
+    [weights, _] = trained.network.layers[-1].get_weights()
+    assert weights.shape == (8, 3)
+    assert np.abs(weights[:4] - weights[4:]).max() > 0.01
+
+
+@pytest.mark.usefixtures("small_network")
 def test_each_generation_starts_with_a_fresh_optimiser_and_none_compiles_the_network_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -241,15 +267,16 @@ def test_each_generation_starts_with_a_fresh_optimiser_and_none_compiles_the_net
             traced.append(1)
             return super().apply(*arguments, **named)
 
-    original = student._batches
+    class Noted(keras.callbacks.Callback):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
 
-    def spy(*arguments: Any) -> Any:
-        before.append([variable.numpy() for variable in optimizers[0].variables])
-        return original(*arguments)
+        def on_train_begin(self, logs: Any = None) -> None:
+            before.append([variable.numpy() for variable in optimizers[0].variables])
 
     optimizers: list[Any] = []
     monkeypatch.setattr(student, "ConvolutionMuon", lambda rate: optimizers.append(Spied(rate)) or optimizers[0])
-    monkeypatch.setattr(student, "_batches", spy)
+    monkeypatch.setattr(student, "TqdmCallback", Noted)
     images, labels = bars(90)
     train(images, unsure(labels, 0.9), generations=3, epochs=1, repeats=1)
     assert sum(traced) == 1
