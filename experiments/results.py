@@ -223,7 +223,8 @@ def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
 def depends_on(model: str, label_set: str, name: str, features: str) -> bool:
     """Tell whether a model on a label set depends on a parameter; on what the registry does not speak of, all do.
 
-    Where `features` is pixels, what sees pixels then does not depend on how other features are made.
+    Where `features` is pixels, what sees pixels then does not depend on how other features are made; where it is auto,
+    kernel ridge regression on the labels of the first round decides.
     """
     return _covers(_named(model, label_set, features), name) or not _covers(_any_named(), name)
 
@@ -233,7 +234,9 @@ def _named(model: str, label_set: str, features: str) -> frozenset[str]:
     soft, classifier = LABEL_SETS[label_set].soft, CLASSIFIERS[model]
     own = classifier.on_soft if soft and classifier.on_soft is not None else classifier.parameters
     named = frozenset(LABEL_SETS[label_set].parameters) | frozenset(own)
-    return named | frozenset(DESCRIBED) if "features" in named and features != "pixels" else named
+    if "features" in named and features != "pixels":
+        named |= {*DESCRIBED, *(("kernel_ridge", "cluster_margin.first_round") if features == "auto" else ())}
+    return named
 
 
 @cache

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import platform
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -89,11 +90,13 @@ class Cluster(Local):
 
     def _check(self) -> None:
         try:
-            self.client.wait_for_workers(1, timeout=PATIENCE)
+            self._answer(self.client.wait_for_workers, 1, timeout=PATIENCE)
         except TimeoutError:
             raise EngineError(f"engine.scheduler: {self.address}: no worker came within {PATIENCE} s") from None
         try:
-            code = self.client.run_on_scheduler(fingerprint)
+            code = self._answer(self.client.run_on_scheduler, fingerprint)
+        except EngineError:
+            raise
         except Exception as error:
             raise EngineError(f"engine.scheduler: {self.address} cannot import this fewlabels: {error}") from None
         if code != fingerprint():
@@ -101,13 +104,37 @@ class Cluster(Local):
         token = self._unfinished / f"seen-{uuid.uuid4().hex}"
         self._unfinished.mkdir(parents=True, exist_ok=True)
         token.touch()
-        faults = self.client.run(_fault_of_worker, str(token), fingerprint(), on_error="return")
-        token.unlink()
+        try:
+            asked = (_fault_of_worker, str(token), fingerprint())
+            faults = self._answer(self.client.run, *asked, on_error="return")
+        finally:
+            token.unlink(missing_ok=True)
         for worker, fault in faults.items():
             if isinstance(fault, Exception):
                 fault = f"cannot import this fewlabels: {fault}"
             if fault:
                 raise _unfit(worker, fault)
+
+    def _answer(self, ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Ask scheduler or workers; Dask waits for ever for one that says nothing while its connection stands."""
+        answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+        def wait() -> None:
+            try:
+                answers.put((ask(*arguments, **named), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        threading.Thread(target=wait, daemon=True).start()
+        try:
+            answer, error = answers.get(timeout=PATIENCE + named.get("timeout", 0))
+        except Empty:
+            raise EngineError(
+                f"engine.scheduler: {self.address}: it, or one of its workers, did not answer within {PATIENCE} s"
+            ) from None
+        if error is not None:
+            raise error
+        return answer
 
     def _in_memory(self, work: Pass) -> bool:
         return False
@@ -196,7 +223,7 @@ class Cluster(Local):
             with suppress(Empty):
                 return done.get(timeout=min(5, PATIENCE))
             with suppress(OSError):
-                if self.client.scheduler_info(n_workers=0)["n_workers"]:
+                if self._answer(self.client.scheduler_info, n_workers=0)["n_workers"]:
                     alive = time.monotonic()
             if time.monotonic() > alive + PATIENCE:
                 raise EngineError(
@@ -278,7 +305,7 @@ def connected(
                 raise EngineError(f"engine.scheduler: local: its workers cannot be started: {error}") from None
         try:
             client = stack.enter_context(Client(scheduler, timeout=PATIENCE))  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without Dask's settings for it
             raise EngineError(f"engine.scheduler: {scheduler}: cannot be reached: {error}") from None
         yield stack.enter_context(Cluster(client, scratch, chunk))
 

@@ -5,6 +5,8 @@ that the methods work on at once, so that each row gets the very bits that it ge
 """
 
 import mmap
+import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,10 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 CHUNK = 20_480
 """Rows in a chunk: 16 MB of images of 28 x 28 pixels, 25 MB of their features."""
+DIGEST = "digest"
+"""The file beside the rows of a result that says what they were computed from, and by which code."""
 MAPPED = 4
 """Files that stay mapped, of those that rows were last taken from: the next rows are often in one of them."""
 STEP, CHUNK_BYTES = 1024, 2**25
 """Rows that a chunk is a multiple of, and the bytes that it has at most, where `STEP` rows are no more."""
+_OF_A_POOL = re.compile(rf"\d+\.npy|{DIGEST}|\..*")
 
 
 class Pool:
@@ -72,7 +77,7 @@ class Pool:
                 self._array = _loaded(self.path, mmap_mode="r")
         else:
             self._array = np.asanyarray(source)
-            if isinstance(self._array, np.memmap) and isinstance(self._array.base, mmap.mmap):
+            if isinstance(self._array, np.memmap) and _is_a_whole_file(self._array):
                 self.path = Path(str(self._array.filename))
         if self._array is not None:
             self.shape, self.dtype = self._array.shape, self._array.dtype
@@ -83,7 +88,7 @@ class Pool:
 
     def _measure(self) -> None:
         """Find shape and type of a folder by its first and its last file."""
-        names = sorted(path.name for path in self._folder.glob("[0-9]*.npy"))
+        names = sorted((path.name for path in self._folder.glob("[0-9]*.npy")), key=lambda name: (len(name), name))
         for number in range(max(1, len(names))):
             if names[number : number + 1] != [_name(number)]:
                 raise OSError(f"{self.path}: {_name(number)} is missing; it has {len(names)} files of a pool")
@@ -397,9 +402,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a machine that loses its power may keep the name of a file without its content
         partial.replace(path)
     except OSError as error:
-        raise OSError(f"{path}: cannot be written: {error.strerror or error}") from error
+        # numpy counts what it wrote, and says no more.
+        reason = error.strerror or f"not written whole, is the disk full? {error}"
+        raise OSError(f"{path}: cannot be written: {reason}") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -449,7 +458,7 @@ def remove(path: Path) -> None:
 
 
 def written(folder: Path, number: int) -> bool:
-    """Tell whether the file of a chunk is there.
+    """Tell whether the file of a chunk is there, and whole.
 
     Parameters
     ----------
@@ -465,7 +474,41 @@ def written(folder: Path, number: int) -> bool:
     >>> written(Path("nowhere"), 0)
     False
     """
-    return (folder / _name(number)).exists()
+    try:
+        _loaded(folder / _name(number), mmap_mode="r")
+    except OSError:
+        return False
+    return True
+
+
+def refuse_to_replace(folder: Path) -> None:
+    """Refuse a folder for new rows that holds anything but a pool.
+
+    Parameters
+    ----------
+    folder : Path
+        It may be missing.
+
+    Raises
+    ------
+    OSError
+        If it does; one of the files is named.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Path(folder), 0, np.array([1, 2]))
+    ...     refuse_to_replace(Path(folder))
+    """
+    others = [path.name for path in folder.iterdir() if not _OF_A_POOL.fullmatch(path.name)] if folder.is_dir() else []
+    if others:
+        raise OSError(f"{folder}: is not replaced, because {min(others)} is in it, which is no file of a pool")
+
+
+def _is_a_whole_file(array: "np.memmap[Any, Any]") -> bool:
+    """Tell whether an array is what `np.load` maps: not a part of it, nor one that may change in memory alone."""
+    return isinstance(array.base, mmap.mmap) and array.mode == "r" and Path(str(array.filename)).suffix == ".npy"
 
 
 def _name(number: int) -> str:

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from glob import escape
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fewlabels import pool as pools_on_disk
-from fewlabels.pool import Pool, Rows, as_pool
+from fewlabels.pool import DIGEST, Pool, Rows, as_pool
 
 Partial = TypeVar("Partial")
 
@@ -33,10 +34,8 @@ FAN_IN = 8
 """Partial results that are combined at once."""
 UNFINISHED = "fewlabels-unfinished"
 """The folder within the scratch folder that has all that a run writes, until it ends without an error."""
-DIGEST = "digest"
-"""The file beside the rows of a result that says what they were computed from, and by which code."""
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "tensorflow", "onnxruntime")
-"""What the values of results depend on, besides our code."""
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "pillow", "tensorflow", "keras", "onnxruntime")
+"""What the values of results depend on, besides our code and the version of Python."""
 
 
 class EngineError(RuntimeError):
@@ -97,7 +96,8 @@ class Local:
         outputs : int, default=1
             How many arrays the function returns.
         into : Path or sequence of Path, optional
-            Folders for the results, one for each output. They are complete once they are there.
+            Folders for the results, one for each output. They are complete once they are there, and replace earlier
+            rows of that name.
         label : str
             What is computed, for the progress bar and for errors.
         slow : bool, default=False
@@ -117,7 +117,7 @@ class Local:
             If the sources are not as long as each other, or the function returns another number of rows than it was
             given. Whatever else the function raises is raised, too.
         OSError
-            If a result cannot be written, such as on a full disk.
+            If a result cannot be written, such as on a full disk, or a folder for it holds anything but rows.
         EngineError
             If a cluster is lost, or a task ends its workers.
         """
@@ -179,6 +179,8 @@ class Local:
         if self.scratch is None and not folders:
             columns = zip(*(work.mapped(outputs, number) for number in work.shown(range(work.chunks))), strict=True)
             return [Pool(np.concatenate(column), work.chunk) for column in columns]
+        for folder in folders:
+            pools_on_disk.refuse_to_replace(folder)
         digest = work.digest()
         finals = folders or [self._unfinished / f"rows-{digest}-{place}" for place in range(outputs)]
         if not all(_is_complete(final, digest, work.chunks) for final in finals):
@@ -313,7 +315,8 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     16
     """
-    digest = hashlib.blake2b(repr([_version_of(name) for name in PACKAGES]).encode(), digest_size=8)
+    versions = [sys.version_info[:2], *(_version_of(name) for name in PACKAGES)]
+    digest = hashlib.blake2b(repr(versions).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -371,9 +374,10 @@ def _listed(into: Path | Sequence[Path] | None) -> list[Path]:
 
 
 def _is_complete(final: Path, digest: str, chunks: int) -> bool:
-    """Tell whether a result is there; not if whoever removed it was ended on the way."""
+    """Tell whether a result is there, and whole; not if whoever removed it was ended on the way."""
     try:
-        return (final / DIGEST).read_text(encoding="ascii") == digest and Pool(final).chunks == chunks
+        same = (final / DIGEST).read_text(encoding="ascii") == digest and Pool(final).chunks == chunks
+        return same and all(pools_on_disk.written(final, number) for number in range(chunks))
     except OSError:
         return False
 

@@ -76,6 +76,8 @@ def for_each_chunk(work: Callable[[slice], None], rows: int, chunk: int) -> None
 def thread_count() -> int:
     """Count the threads that chunks are worked on by: the cores that this process may use, unless it was told one.
 
+    Of cores, `joblib.cpu_count` tells: it knows of containers' limits, and of the variable LOKY_MAX_CPU_COUNT.
+
     Returns
     -------
     int
@@ -85,7 +87,7 @@ def thread_count() -> int:
     >>> thread_count() >= 1
     True
     """
-    return 1 if _one_thread.get() else int(joblib.cpu_count())
+    return 1 if _one_thread.get() else _cores()
 
 
 def use_one_thread() -> None:
@@ -116,6 +118,11 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     """
     context: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return context
+
+
+@cache
+def _cores() -> int:
+    return int(joblib.cpu_count())  # reads files of the system each time
 
 
 @cache

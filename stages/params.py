@@ -101,7 +101,7 @@ def _colours(shape: Any, sides: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _scheduler(address: str) -> str:
-    if address != "local" and not re.fullmatch(r"(tcp|tls|ws|wss|ucx)://\S+:\d+", address):
+    if address != "local" and not re.fullmatch(r"(tcp|tls|ws|wss)://\S+:\d+", address):
         raise ValueError(f"{address!r} is not null, local or an address such as tcp://host:8786")
     return address
 
@@ -179,13 +179,13 @@ class PileOnDisk(_Strict):
 
 class Engine(_Strict):
     scheduler: Annotated[str, AfterValidator(_scheduler)] | None
-    workers: Count
+    workers: Annotated[int, Field(ge=1, le=1024)]
     memory: Annotated[float, Field(ge=0.5, le=100_000)]
-    chunk: Count
+    chunk: Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Hog(_Strict):
-    cells: Annotated[int, Field(ge=4, le=32)]
+    cells: Annotated[int, Field(ge=4, le=16)]
 
 
 class Embedding(_Strict):

@@ -4,6 +4,7 @@ Whatever is in a file, the run goes on: what cannot be read is named with its re
 the workers of a cluster, and the result does not depend on how many.
 """
 
+import errno
 import hashlib
 import platform
 import warnings
@@ -29,6 +30,8 @@ AT_ONCE = 64
 """Pictures that are read before the first of them is handed on, so that memory stays bounded."""
 CHUNK = 512
 """Pictures in a chunk of a pool at most: what each worker reads again if reading was ended."""
+FAULTS_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
+"""Errors of the system that say nothing of the picture: it would be left out on one machine, and not on another."""
 REASON = 256
 """Bytes that why a picture is unreadable is cut to in a pool."""
 RESAMPLING = Image.Resampling.BICUBIC
@@ -241,6 +244,8 @@ def _opened(path: Path, side: int, work: Callable[[Image.Image], Image.Image]) -
     except UnreadableError:
         raise
     except OSError as error:
+        if error.errno in FAULTS_OF_THE_MACHINE:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise UnreadableError(_reason(error)) from None
     except MemoryError:
         raise UnreadableError("too large for the memory") from None

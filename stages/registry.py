@@ -113,7 +113,7 @@ LABEL_SETS = {
     "propagated_soft": LabelSetEntry(
         "propagated soft",
         SPREADS,
-        (*ACTIVE, "confidence", "label_spreading"),
+        (*ACTIVE, "confidence", "label_spreading", "network.student.images"),
         Colour("#7a6400", "#e0c040"),
         "X",
         spread_from="active",

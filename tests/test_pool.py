@@ -109,6 +109,25 @@ def test_a_part_of_a_mapped_file_is_not_taken_for_the_file(tmp_path: Path) -> No
     assert np.array_equal(pickle.loads(pickle.dumps(part)).array(), X[2:5])
 
 
+def test_a_map_that_its_file_does_not_say_all_of_is_not_taken_for_the_file(tmp_path: Path) -> None:
+    """Numbers without a header, and a map of which a copy in memory has changed."""
+    X.tofile(tmp_path / "raw.bin")
+    save(tmp_path / "rows.npy", X)
+    changed = np.load(tmp_path / "rows.npy", mmap_mode="c")
+    changed[0] += 1
+    for array in (np.memmap(tmp_path / "raw.bin", X.dtype, "r", shape=X.shape), changed):
+        assert Pool(array).path is None
+        assert np.array_equal(pickle.loads(pickle.dumps(Pool(array))).array(), array)
+    assert Pool(np.load(tmp_path / "rows.npy", mmap_mode="r")).path == tmp_path / "rows.npy"
+
+
+def test_files_are_in_the_order_of_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from the millionth on, whose name is longer; here from the tenth."""
+    monkeypatch.setattr(pool_module, "_name", lambda number: f"{number}.npy")
+    folder = shards(tmp_path / "rows", np.arange(23), 2)
+    assert np.array_equal(Pool(folder).array(), np.arange(23))
+
+
 def test_a_digest_of_what_holds_a_pool_changes_with_its_files(folder: Path) -> None:
     before = Pool(folder).identity(), joblib.hash({"deep": [Pool(folder)]})
     assert (Pool(folder).identity(), joblib.hash({"deep": [Pool(folder)]})) == before
@@ -176,6 +195,9 @@ def test_a_file_that_cannot_be_written_is_named_and_not_there(folder: Path, monk
 
     monkeypatch.setattr(pool_module.np, "save", full)
     with pytest.raises(OSError, match=r"rows/000007\.npy: cannot be written: No space left on device"):
+        write(folder, 7, X)
+    monkeypatch.setattr(pool_module.np, "save", lambda *_: (_ for _ in ()).throw(OSError("24 requested and 8 written")))
+    with pytest.raises(OSError, match=r"not written whole, is the disk full\? 24 requested and 8 written$"):
         write(folder, 7, X)
     assert not written(folder, 7)
     assert len(list(folder.iterdir())) == 3

@@ -247,6 +247,34 @@ def test_a_complete_result_is_used_and_a_half_removed_one_computed_again(
     assert len(notes.read_text().split()) == 4 * counted
 
 
+def test_a_file_that_was_cut_short_is_computed_again(pool: Pool, tmp_path: Path) -> None:
+    """Of a complete result, and of one whose run was ended: as after a machine has lost its power."""
+    run, notes = Local(tmp_path / "scratch"), tmp_path / "notes"
+    first = run.map(tasks.noted, pool, folder=tmp_path)
+    assert first.path is not None
+    (first.path / "000002.npy").write_bytes(b"")
+    before = len(notes.read_text().split())
+    assert np.array_equal(run.map(tasks.noted, pool, folder=tmp_path).array(), 2 * X)
+    assert len(notes.read_text().split()) == 2 * before
+    digest = (first.path / "digest").read_text()
+    partial = first.path.with_name(f".partial-{first.path.name}-{digest}")
+    first.path.rename(partial)
+    (partial / "digest").unlink()
+    cut = partial / "000005.npy"
+    cut.write_bytes(cut.read_bytes()[:-1])
+    assert np.array_equal(run.map(tasks.noted, pool, folder=tmp_path).array(), 2 * X)
+    assert len(notes.read_text().split()) == 2 * before + 1
+
+
+def test_a_folder_that_holds_anything_else_is_not_replaced(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("years of work")
+    with pytest.raises(OSError, match=r"out: is not replaced, because thesis\.txt is in it"):
+        Local().map(tasks.noted, pool, folder=tmp_path, into=tmp_path / "out")
+    assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
+    assert not (tmp_path / "notes").exists(), "before it computes"
+
+
 def test_several_results_have_a_folder_each(pool: Pool, tmp_path: Path) -> None:
     folders = [tmp_path / "numbers", tmp_path / "sums"]
     numbers, sums = Local().map(tasks.numbered, pool, np.zeros(len(X)), outputs=2, into=folders)
@@ -442,8 +470,8 @@ def test_a_scheduler_without_the_package_is_named(tmp_path: Path) -> None:
 
 def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
-    for address, reason in (("tcp://127.0.0.1:9", "cannot be reached"), ("nonsense://here", "cannot be reached")):
-        with pytest.raises(EngineError, match=f"^engine.scheduler: {address}: {reason}"):  # noqa: SIM117
+    for address in ("tcp://127.0.0.1:9", "tls://127.0.0.1:9", "nonsense://here"):
+        with pytest.raises(EngineError, match=f"^engine.scheduler: {address}: cannot be reached"):  # noqa: SIM117
             with connected(address, tmp_path / "scratch"):
                 pass
     assert capfd.readouterr().err == ""
@@ -490,6 +518,39 @@ def test_a_scheduler_that_goes_away(pool: Pool, tmp_path: Path, monkeypatch: pyt
                 run.map(tasks.slow, pool, label="the slow work")
         assert time.monotonic() - start < 60
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["scheduler", "worker"])
+def test_who_stops_answering_is_given_up(who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Its connection stands, as with a machine that is frozen: Dask alone would wait for ever."""
+    with scheduler(tmp_path) as (address, process), worker(address) as other:
+        stopped = process if who == "scheduler" else other
+        message = r"^engine.scheduler: tcp://\S+: it, or one of its workers, did not answer within 3 s$"
+        try:
+            with pytest.raises(EngineError, match=message), Client(address, timeout=3) as client:  # noqa: SIM117
+                with Cluster(client, tmp_path / "scratch") as run:
+                    monkeypatch.setattr(dask_cluster, "PATIENCE", 3)
+                    stopped.send_signal(signal.SIGSTOP)
+                    run._check()
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+    assert not list((tmp_path / "scratch").rglob("seen-*"))
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_stops_answering_during_a_pass_is_given_up(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    with scheduler(tmp_path) as (address, process), worker(address):
+        try:
+            with pytest.raises(EngineError, match=r"did not answer within 3 s$"):  # noqa: SIM117
+                with connected(address, tmp_path / "scratch", chunk=CHUNK) as run:
+                    monkeypatch.setattr(dask_cluster, "PATIENCE", 3)
+                    threading.Timer(2, process.send_signal, [signal.SIGSTOP]).start()
+                    run.map(tasks.slow, pool, label="the slow work")
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.slow

@@ -30,7 +30,9 @@ FEWEST = 4
 FLOOR = 0.01
 """Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
 SAMPLE = 12_000
-"""Images at most that the principal components are computed from."""
+"""Images at most that the principal components are computed from; fewer, where each has more than NUMBERS of them."""
+NUMBERS = 2048
+"""In the histograms of an image with nine cells along a side: those of the sample take 100 MB, whatever the cells."""
 CHUNK = 512
 """Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread.
 
@@ -133,7 +135,9 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         return as_pool(self._checked(X, reset=True))
 
     def _fit(self, images: Pool, rows: NDArray[np.int64]) -> Self:
-        histograms = np.empty((len(rows), self._histograms(images.take(rows[:1])).shape[1]), np.float32)
+        numbers = self._histograms(images.take(rows[:1])).shape[1]
+        rows = rows[evenly_spaced(len(rows), SAMPLE * NUMBERS // max(NUMBERS, numbers))]
+        histograms = np.empty((len(rows), numbers), np.float32)
 
         def fill(places: slice) -> None:
             histograms[places] = self._histograms(images.take(rows[places]))

@@ -266,6 +266,8 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
     [
         ("lr", "all", "pixels", ["logistic_regression.C"], ["clusters", "percentile", "hog.cells", "network.steps"]),
         ("lr", "all", "hog", ["hog.cells", "embedding.size"], ["kernel_ridge.alpha"]),
+        ("lr", "all", "auto", ["hog.cells", "kernel_ridge.alpha", "cluster_margin.first_round"], ["clusters"]),
+        ("lr", "propagated_soft", "pixels", ["network.student.images"], ["network.student.shift"]),
         ("lr", "active", "pixels", ["clusters", "hog.cells", "cluster_margin.growth"], ["confidence"]),
         ("lr", "propagated", "pixels", ["clusters", "features"], ["percentile", "hog.cells"]),
         ("lr_distances", "all", "pixels", ["clusters"], ["percentile"]),

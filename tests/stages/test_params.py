@@ -135,11 +135,19 @@ def test_a_scheduler_is_known_by_its_address(scheduler: str | None) -> None:
     assert params.load().engine.scheduler == scheduler
 
 
-@pytest.mark.parametrize("scheduler", ["Local", "host:8786", "http://host:8786", "tcp://host", "tcp://", ""])
+@pytest.mark.parametrize(
+    "scheduler", ["Local", "host:8786", "ucx://host:1", "http://host:8786", "tcp://host", "tcp://", ""]
+)
 def test_an_address_that_is_none_is_refused(scheduler: str) -> None:
     write({"engine.scheduler": scheduler})
     wanted = f"params.yaml: engine.scheduler: {scheduler!r} is not null, local or an address such as tcp://host:8786"
     assert refusal() == wanted
+
+
+@pytest.mark.parametrize(("name", "value"), [("workers", 10**9), ("chunk", 10**400)])
+def test_numbers_that_no_machine_has_are_refused(name: str, value: int) -> None:
+    write({f"engine.{name}": value})
+    assert refusal().startswith(f"params.yaml: engine.{name}: ")
 
 
 @pytest.mark.parametrize("memory", [0.4, 1e300])
@@ -229,6 +237,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("data.fit", "zoom", "'zoom' is not 'pad', 'crop' or 'stretch'"),
         ("data.test_share", 1.0, "1.0: should be less than 1"),
         ("data.test_share", -0.1, "-0.1: should be greater than or equal to 0"),
+        ("hog.cells", 17, "17: should be less than or equal to 16"),
         ("hog.cells", 3, "3: should be greater than or equal to 4"),
         ("embedding.model", "", "'': String should have at least 1 character"),
         ("embedding.size", 7, "7: should be greater than or equal to 8"),

@@ -1,5 +1,6 @@
 """Pictures as people see them: what real piles hold, each with the right pixels or the right reason."""
 
+import errno
 import os
 import struct
 import zlib
@@ -48,6 +49,21 @@ def test_a_picture_of_the_right_size_is_taken_bit_for_bit(at: Path) -> None:
         np.testing.assert_array_equal(pixels(saved(at / "grey.png", Image.fromarray(RAMP)), GREY, fit), RAMP)
         np.testing.assert_array_equal(pixels(saved(at / "rgb.png", Image.fromarray(colours)), COLOUR, fit), colours)
     np.testing.assert_array_equal(pixels(at / "grey.png", COLOUR), np.repeat(RAMP[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("fault", [errno.EMFILE, errno.ENOMEM, errno.ESTALE])
+def test_what_the_system_refuses_is_no_fault_of_the_picture(
+    fault: int, at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(at / "grey.png", Image.fromarray(RAMP))
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(Image, "open", refused)
+    with pytest.raises(OSError, match=os.strerror(fault)) as end:
+        read(path, GREY, "pad")
+    assert end.value.filename == str(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
