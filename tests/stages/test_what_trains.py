@@ -129,6 +129,7 @@ def test_soft_labels_train_a_student(settings: params.Params, monkeypatch: pytes
         "n_classes": 10,
         "seed": settings.seed,
         "settings": student.StudentSettings(
+            how.networks,
             how.generations,
             how.epochs,
             settings.network.batch_size,
