@@ -220,6 +220,7 @@ def rows_of(run: runs.Run) -> Iterator[dict[str, Any]]:
             yield shared | {"label_set": label_set, "model": model} | {k: v for k, v in facts.items() if k in COLUMNS}
 
 
+@cache
 def depends_on(model: str, label_set: str, name: str, features: str) -> bool:
     """Tell whether a model on a label set depends on a parameter; on what the registry does not speak of, all do.
 
@@ -229,25 +230,23 @@ def depends_on(model: str, label_set: str, name: str, features: str) -> bool:
     return _covers(_named(model, label_set, features), name) or not _covers(_any_named(), name)
 
 
-@cache
-def _named(model: str, label_set: str, features: str) -> frozenset[str]:
+def _named(model: str, label_set: str, features: str) -> set[str]:
     soft, classifier = LABEL_SETS[label_set].soft, CLASSIFIERS[model]
     own = classifier.on_soft if soft and classifier.on_soft is not None else classifier.parameters
-    named = frozenset(LABEL_SETS[label_set].parameters) | frozenset(own)
+    named = {*LABEL_SETS[label_set].parameters, *own}
     if "features" in named and features != "pixels":
         named |= {*DESCRIBED, *(("kernel_ridge", "cluster_margin.first_round") if features == "auto" else ())}
     return named
 
 
-@cache
-def _any_named() -> frozenset[str]:
+def _any_named() -> set[str]:
     named = [entry.parameters for entry in LABEL_SETS.values()]
     named += [(*entry.parameters, *(entry.on_soft or ())) for entry in CLASSIFIERS.values()]
-    return frozenset(chain(*named))
+    return {*chain(*named)}
 
 
-def _covers(sections: frozenset[str], name: str) -> bool:
-    return any(name == section or name.startswith(f"{section}.") for section in sections)
+def _covers(sections: set[str], name: str) -> bool:
+    return any(f"{name}.".startswith(f"{section}.") for section in sections)
 
 
 def arms(results: pd.DataFrame) -> pd.DataFrame:
