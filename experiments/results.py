@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 from experiments import runs
 from experiments.runs import FASHION
 from stages import params
-from stages.registry import BOUGHT, CLASSIFIERS, DESCRIBED, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, DECIDES, DESCRIBED, LABEL_SETS
 
 COLUMNS = {
     "run": "the experiment's name, or HEAD for what was committed then",
@@ -235,7 +235,7 @@ def _named(model: str, label_set: str, features: str) -> set[str]:
     own = classifier.on_soft if soft and classifier.on_soft is not None else classifier.parameters
     named = {*LABEL_SETS[label_set].parameters, *own}
     if "features" in named and features != "pixels":
-        named |= {*DESCRIBED, *(("kernel_ridge", "cluster_margin.first_round") if features == "auto" else ())}
+        named |= {*DESCRIBED, *(DECIDES if features == "auto" else ())}
     return named
 
 

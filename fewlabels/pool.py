@@ -406,12 +406,29 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())  # or a machine that loses its power may keep the name of a file without its content
         partial.replace(path)
     except OSError as error:
-        # numpy counts what it wrote, and says no more.
-        reason = error.strerror or f"not written whole, is the disk full? {error}"
-        raise OSError(f"{path}: cannot be written: {reason}") from error
+        raise OSError(f"{path}: cannot be written: {why_not_written(error)}") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def why_not_written(error: OSError) -> str:
+    """Say why a file could not be written; numpy counts what it wrote, and says no more.
+
+    Parameters
+    ----------
+    error : OSError
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> why_not_written(OSError(28, "No space left on device")), why_not_written(OSError("9 requested and 3 written"))
+    ('No space left on device', 'not written whole, is the disk full? 9 requested and 3 written')
+    """
+    return error.strerror or f"not written whole, is the disk full? {error}"
 
 
 def publish(partial: Path, folder: Path) -> None:

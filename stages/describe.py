@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fewlabels.arrays import Floats, evenly_spaced, first_occurrences
 from fewlabels.choosing.which_features import choose_features, left_out_log_losses
-from fewlabels.features.hog import HOG, SAMPLE
+from fewlabels.features.hog import HOG
 from fewlabels.features.neighbours import nearest_neighbours
-from fewlabels.networks.pretrained import PretrainedEmbedding
+from fewlabels.networks.pretrained import SAMPLE, PretrainedEmbedding
 from fewlabels.pool import Rows, as_pool
 from fewlabels.spreading.copies import features_of_originals
 from stages import command, engine, files, inputs, label_sets, params, ridge
@@ -62,8 +62,8 @@ def _describe(settings: params.Params, images: Rows) -> None:
 
 
 def _hog(settings: params.Params, images: Rows, distinct: NDArray[np.int64]) -> tuple[Any, Rows, Rows]:
-    sample, test = distinct[evenly_spaced(len(distinct), SAMPLE)], inputs.images("test")
-    hog = HOG(settings.data.image_shape, cells=settings.hog.cells).fit_rows(images, sample)
+    test = inputs.images("test")
+    hog = HOG(settings.data.image_shape, cells=settings.hog.cells).fit_rows(images, distinct)
     return hog, hog.transform(images), hog.transform(test) if len(test) else _none(hog)
 
 

@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.pool import Pool, Rows, as_pool, publish, remove
+from fewlabels.pool import Pool, Rows, as_pool, publish, remove, why_not_written
 
 
 @contextmanager
@@ -60,9 +60,7 @@ def written(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         other = error.filename and Path(error.filename).name != f".partial-{path.name}"
-        # numpy counts what it wrote, and says no more.
-        reason = error.strerror or f"not written whole, is the disk full? {error}"
-        raise SystemExit(f"{error.filename if other else path}: {reason}") from None
+        raise SystemExit(f"{error.filename if other else path}: {why_not_written(error)}") from None
 
 
 def save_array(path: str | Path, values: NDArray[Any]) -> None:

@@ -82,6 +82,8 @@ class ClassifierEntry:
 BUYS, SPREADS = "select-representatives", "propagate"
 DESCRIBED = ("features", "hog", "embedding")
 """What is seen of an image, where that is not pixels for some value of `features`."""
+DECIDES = ("kernel_ridge", "cluster_margin.first_round")
+"""What decides which features are seen where `features` is auto."""
 RIDGE = (*DESCRIBED, "kernel_ridge")
 ACTIVE = ("clusters", *RIDGE, "cluster_margin")
 TRAINING = ("network.batch_size", "network.learning_rate")

@@ -113,8 +113,9 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Parameters
         ----------
         X : array-like or Pool of uint8, shape (n, pixels)
-            Of a pool only these are read, some at a time.
+            Of a pool only those fitted to are read, some at a time.
         rows : ndarray of int64, shape (m,)
+            Of more than 12,000, so many are taken, evenly spaced.
 
         Returns
         -------
