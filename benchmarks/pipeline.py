@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def _run(clone: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
                 started.append((found[1], time.perf_counter()))
     if process.returncode:
         raise SystemExit(f"dvc repro ended with {process.returncode}")
-    ends = [begun for _, begun in started[1:]] + [time.perf_counter()]
-    return [{"stage": stage, "seconds": end - start} for (stage, start), end in zip(started, ends, strict=True)]
+    ended = ("", time.perf_counter())
+    return [{"stage": stage, "seconds": end - start} for (stage, start), (_, end) in pairwise([*started, ended])]
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ def test_a_stage_lasts_until_the_next_one_runs(tmp_path: Path, monkeypatch: pyte
     ]
 
 
+def test_a_pipeline_that_has_all_in_its_cache_runs_no_stage(tmp_path: Path) -> None:
+    """As the second run of the benchmark does."""
+    assert pipeline._run(tmp_path, fake_dvc(tmp_path, "echo \"Stage 'flatten' didn't change, skipping\"")) == []
+
+
 def test_a_pipeline_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     environment = fake_dvc(tmp_path, "exit 3")
     with pytest.raises(SystemExit, match="dvc repro ended with 3"):
