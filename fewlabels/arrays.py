@@ -1,5 +1,6 @@
 """Small computations on arrays that several methods share."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +20,35 @@ CHUNK = 1024
 """Rows, or columns, that are multiplied at once."""
 EXACT_SIDE = 4096
 """Rows and columns of the largest matrix whose eigenvectors are computed exactly, in some seconds."""
+
+
+class ComputedRows:
+    """Rows that are computed each time they are looked at, where all of them at once would take too much memory.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes a slice of rows and returns these, an ndarray of float32, shape (m, d): the same each time.
+    shape : (int, int)
+        Of all rows together, (n, d).
+
+    Examples
+    --------
+    >>> rows = ComputedRows(lambda rows: np.arange(6, dtype=np.float32).reshape(3, 2)[rows], (3, 2))
+    >>> len(rows), rows[1:]
+    (3, array([[2., 3.],
+           [4., 5.]], dtype=float32))
+    """
+
+    def __init__(self, compute: Callable[[slice], Floats], shape: tuple[int, int]) -> None:
+        self.compute = compute
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Floats:
+        return self.compute(slice(*rows.indices(len(self))))
 
 
 def squared_norms(X: Floats) -> Floats:
@@ -41,13 +71,14 @@ def squared_norms(X: Floats) -> Floats:
     return norms
 
 
-def principal_axes(X: Floats, count: int) -> tuple[Floats, Floats]:
+def principal_axes(X: Floats | ComputedRows, count: int) -> tuple[Floats, Floats]:
     """Compute the directions in which points lie farthest from 0, by the smaller of the two matrices of their products.
 
     Parameters
     ----------
-    X : ndarray of float32, shape (n, d)
-        Centred, if the variance is what matters.
+    X : ndarray of float32 or ComputedRows, shape (n, d)
+        Centred, if the variance is what matters. All of them are in memory at once only where d > n, or n and d are
+        both above 4,096.
     count : int
         How many directions, at most min(n, d).
 
@@ -71,22 +102,30 @@ def principal_axes(X: Floats, count: int) -> tuple[Floats, Floats]:
     """
     n, d = X.shape
     side = min(n, d)
+    points = X[:] if d > n or side > EXACT_SIDE else None
     if side > EXACT_SIDE:
         with one_blas_thread():
-            _, lengths, directions = randomized_svd(X, count, n_iter=4, random_state=0)
+            _, lengths, directions = randomized_svd(points, count, n_iter=4, random_state=0)
         return np.square(lengths), np.ascontiguousarray(directions.T)
-    if d <= n:
-        products = sum(map_chunks(lambda rows: X[rows].T @ X[rows], n, CHUNK))
+    if points is None:
+        parts = map_chunks(lambda rows: _products(X[rows].T), n, CHUNK)
     else:
-        products = sum(map_chunks(lambda columns: X[:, columns] @ X[:, columns].T, d, CHUNK))
+        parts = map_chunks(lambda columns: _products(points[:, columns]), d, CHUNK)
+    products = next(parts)
+    for part in parts:
+        products += part
     with one_blas_thread():
         squares, vectors = eigh(products, subset_by_index=(side - count, side - 1), check_finite=False)
     squares, vectors = np.maximum(squares[::-1], 0), np.ascontiguousarray(vectors[:, ::-1])
-    if d > n:
+    if points is not None:
         there = squares > 1e-6 * squares[0]  # less is rounding
         vectors = vectors * np.where(there, 1 / np.sqrt(np.where(there, squares, 1)), 0).astype(np.float32)
-        vectors = np.concatenate(list(map_chunks(lambda columns: X[:, columns].T @ vectors, d, CHUNK)))
+        vectors = np.concatenate(list(map_chunks(lambda columns: points[:, columns].T @ vectors, d, CHUNK)))
     return squares, vectors
+
+
+def _products(X: Floats) -> Floats:
+    return X @ X.T
 
 
 def main_axes(X: Floats, variance: float, most: int) -> Floats:

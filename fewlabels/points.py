@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import CHUNK, Doubles, Floats, evenly_spaced
+from fewlabels.arrays import CHUNK, ComputedRows, Doubles, Floats, evenly_spaced
 from fewlabels.compiled import compiled
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
@@ -83,6 +83,36 @@ def _spread(X: Any, origin: Any) -> float:
             apart = abs(X[i, t] - origin[t])
             most = max(most, apart if apart > 1e-15 * abs(origin[t]) else 0.0)
     return most
+
+
+def center_and_spread(X: NDArray[Any] | ComputedRows) -> tuple[Doubles, float]:
+    """Compute the mean of points and how far from it, in any one dimension, any point is, in one pass.
+
+    Parameters
+    ----------
+    X : ndarray of float64, float32 or uint8, or ComputedRows, shape (n, d)
+
+    Returns
+    -------
+    center : ndarray of float64, shape (d,)
+        As of `center_of`, to the last bit.
+    spread : float
+        As of `spread_about` this center.
+
+    Examples
+    --------
+    >>> center_and_spread(np.array([[0, 255], [1, 255]], np.uint8))
+    (array([  0.5, 255. ]), 0.5)
+    """
+    total = np.zeros(X.shape[1])
+    lowest, highest = np.full_like(total, np.inf), np.full_like(total, -np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in map_chunks(lambda rows: X[rows], len(X), CHUNK):
+            for row in part:  # one after the other, as numpy adds them: the same sum whatever the chunks
+                total += row
+            lowest, highest = np.minimum(lowest, part.min(axis=0)), np.maximum(highest, part.max(axis=0))
+        center = total / len(X)
+    return center, spread_about(np.stack([lowest, highest]), center)
 
 
 def check_points(X: Pool) -> None:

@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from fewlabels import arrays
 from fewlabels.arrays import (
+    ComputedRows,
     evenly_spaced,
     first_occurrences,
     main_axes,
@@ -40,6 +41,20 @@ def test_principal_axes_are_those_of_the_singular_value_decomposition(
     np.testing.assert_allclose(squares, lengths[:5] ** 2, rtol=1e-3)
     np.testing.assert_allclose(np.abs(axes.T @ rows[:5].T), np.eye(5), atol=1e-2)
     np.testing.assert_allclose(axes.T @ axes, np.eye(5), atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "most"), [((2500, 6), 1024), ((12, 400), 12)])
+def test_rows_that_are_computed_have_the_axes_of_those_in_memory(shape: tuple[int, int], most: int) -> None:
+    """To the last bit; and tall points are never computed all at once."""
+    points, asked = stretched(*shape), []
+
+    def compute(rows: slice) -> NDArray[np.float32]:
+        asked.append(rows.stop - rows.start)
+        return points[rows]
+
+    for found, wanted in zip(principal_axes(ComputedRows(compute, shape), 5), principal_axes(points, 5), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert (sum(asked), max(asked)) == (shape[0], most)
 
 
 def test_dimensions_that_points_do_not_have_are_zero() -> None:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import Floats, evenly_spaced
+from fewlabels.arrays import ComputedRows, Floats, evenly_spaced
 from fewlabels.estimators import over_pools
 from fewlabels.features.scaled_pca import ScaledPCA
 from fewlabels.parameters import WholeNumber
@@ -32,7 +32,7 @@ FLOOR = 0.01
 SAMPLE = 12_000
 """Images at most that the principal components are computed from; fewer, where each has more than NUMBERS of them."""
 NUMBERS = 2048
-"""In the histograms of an image with nine cells along a side: those of the sample take 100 MB, whatever the cells."""
+"""In the histograms of an image with nine cells along a side."""
 CHUNK = 512
 """Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread.
 
@@ -138,13 +138,14 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     def _fit(self, images: Pool, rows: NDArray[np.int64]) -> Self:
         numbers = self._histograms(images.take(rows[:1])).shape[1]
         rows = rows[evenly_spaced(len(rows), SAMPLE * NUMBERS // max(NUMBERS, numbers))]
-        histograms = np.empty((len(rows), numbers), np.float32)
+        chunk = _chunk_of(images.shape[1])
 
-        def fill(places: slice) -> None:
-            histograms[places] = self._histograms(images.take(rows[places]))
+        def histograms(places: slice) -> Floats:
+            starts = range(places.start, places.stop, chunk)
+            parts = (rows[start : min(start + chunk, places.stop)] for start in starts)
+            return np.concatenate([self._histograms(images.take(part)) for part in parts])
 
-        for_each_chunk(fill, len(rows), _chunk_of(images.shape[1]))
-        self.pca_ = ScaledPCA(self.n_components, copy=False).fit(histograms)
+        self.pca_ = ScaledPCA(self.n_components).fit_computed(ComputedRows(histograms, (len(rows), numbers)))
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 

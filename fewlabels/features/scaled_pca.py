@@ -3,14 +3,14 @@
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import CHUNK, Floats, principal_axes
+from fewlabels.arrays import CHUNK, ComputedRows, Floats, principal_axes
 from fewlabels.estimators import over_pools
 from fewlabels.parameters import WholeNumber
-from fewlabels.points import DTYPES, center_of, relative_to, spread_about, unit_of
+from fewlabels.points import DTYPES, center_and_spread, relative_to, unit_of
 from fewlabels.pool import Pool
 from fewlabels.threads import for_each_chunk
 
@@ -25,8 +25,6 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ----------
     n_components : int
         Numbers kept for each point; fewer where there are fewer points or dimensions.
-    copy : bool, default=True
-        If False, `fit` may overwrite the points, as scikit-learn's PCA does.
 
     Attributes
     ----------
@@ -43,11 +41,10 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ((100, 3), 1.0)
     """
 
-    _parameter_constraints: ClassVar = {"n_components": [WholeNumber(1)], "copy": ["boolean"]}
+    _parameter_constraints: ClassVar = {"n_components": [WholeNumber(1)]}
 
-    def __init__(self, n_components: int, copy: bool = True) -> None:
+    def __init__(self, n_components: int) -> None:
         self.n_components = n_components
-        self.copy = copy
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike, y: object = None) -> Self:
@@ -70,10 +67,33 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         ValueError
             If X holds NaN or infinity, or values are more than 1e30 or, all of them, less than 1e-30 from their mean.
         """
-        points = validate_data(self, X, dtype=DTYPES)
-        self.mean_ = center_of(points)
-        unit = unit_of(spread_about(points, self.mean_))
-        centred = relative_to(points, self.mean_, unit, out=None if self.copy else points)
+        return self._fit(validate_data(self, X, dtype=DTYPES))
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_computed(self, X: ComputedRows) -> Self:
+        """Find the principal components of points that are computed twice, and not kept.
+
+        Parameters
+        ----------
+        X : ComputedRows, shape (n, d)
+
+        Returns
+        -------
+        self
+            As `fit` to the same points, to the last bit.
+
+        Raises
+        ------
+        InvalidParameterError, ValueError
+            As of `fit`.
+        """
+        self.n_features_in_ = X.shape[1]
+        return self._fit(X)
+
+    def _fit(self, points: NDArray[Any] | ComputedRows) -> Self:
+        self.mean_, spread = center_and_spread(points)
+        unit = unit_of(spread)
+        centred = ComputedRows(lambda rows: relative_to(points[rows], self.mean_, unit), points.shape)
         squares, axes = principal_axes(centred, min(self.n_components, *points.shape))
         mean_square = float(squares.sum(dtype=np.float64)) / len(points)
         scale = mean_square**0.5 if mean_square > 0 else 1.0  # points all alike

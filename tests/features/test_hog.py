@@ -81,8 +81,8 @@ def test_more_cells_are_fitted_to_fewer_images(cells: int, fitted: int, monkeypa
     """So that their histograms take no more memory: 60 of 2,048 numbers, 31 of 3,872."""
     monkeypatch.setattr(hog_module, "SAMPLE", 60)
     seen: list[tuple[int, ...]] = []
-    fit = hog_module.ScaledPCA.fit
-    monkeypatch.setattr(hog_module.ScaledPCA, "fit", lambda pca, X: seen.append(X.shape) or fit(pca, X))
+    fit = hog_module.ScaledPCA.fit_computed
+    monkeypatch.setattr(hog_module.ScaledPCA, "fit_computed", lambda pca, X: seen.append(X.shape) or fit(pca, X))
     described = HOG((28, 28), 5, cells).fit_transform(images(80, 28, 28))
     assert seen == [(fitted, (cells - 1) ** 2 * 32)]
     assert described.shape == (80, 5)

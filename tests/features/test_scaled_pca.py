@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from fewlabels.arrays import ComputedRows
 from fewlabels.features.scaled_pca import ScaledPCA
 
 
@@ -33,6 +34,15 @@ def test_components_are_those_of_scikit_learn_divided_by_one_number(
     wanted /= np.sqrt(np.mean(np.sum(wanted**2, axis=1)))
     found = ScaledPCA(5).fit_transform((X + offset) * size)
     np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(2500, 20), (20, 50)])
+def test_points_that_are_computed_have_the_components_of_those_in_memory(shape: tuple[int, int]) -> None:
+    X = (points(*shape) + 100).astype(np.float32)
+    wanted, found = ScaledPCA(5).fit(X), ScaledPCA(5).fit_computed(ComputedRows(lambda rows: X[rows], X.shape))
+    np.testing.assert_array_equal(found.mean_, wanted.mean_)
+    np.testing.assert_array_equal(found.components_, wanted.components_)
+    np.testing.assert_array_equal(found.transform(X), wanted.transform(X))
 
 
 @pytest.mark.parametrize("n_components", [0, -1, 2.5, "3", True, None])
