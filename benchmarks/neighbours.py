@@ -34,7 +34,7 @@ COUNT = 5
 """Neighbours of each image."""
 SAMPLE, LABELS = 2_000, 2_000
 """Rows whose recall is measured, and bought labels that are spread."""
-LISTS, PROBES = 256, 32
+LISTS, PROBES = 256, 16
 """Of faiss: about as many lists as ours, and as many looked at."""
 
 

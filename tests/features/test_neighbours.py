@@ -126,10 +126,14 @@ def test_lists_find_nearly_all_neighbours() -> None:
     assert not np.any(found == np.arange(3000)[:, None])
 
 
+def test_of_more_rows_more_lists_are_looked_at() -> None:
+    assert [neighbours._probes(n) for n in (5_001, 60_000, 240_000, 1_000_000, 10**9)] == [16, 16, 22, 32, 32]
+
+
 @pytest.mark.usefixtures("by_lists")
 def test_fewer_lists_find_fewer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     every = nearest_neighbours(clustered(3000))
-    monkeypatch.setattr(neighbours, "PROBES", 1)
+    monkeypatch.setattr(neighbours, "PROBES", (1, 1))
     assert 0.3 < np.mean(nearest_neighbours(clustered(3000)) == every) < 0.98
 
 
@@ -154,7 +158,7 @@ def test_many_copies_have_the_lowest_of_them_as_neighbours() -> None:
 @pytest.mark.usefixtures("by_lists")
 def test_a_row_whose_lists_have_too_few_others_looks_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     features = np.random.default_rng(0).normal(size=(60, 3))
-    monkeypatch.setattr(neighbours, "PROBES", 1)
+    monkeypatch.setattr(neighbours, "PROBES", (1, 1))
     found = nearest_neighbours(features, 40)
     assert [set(row) for row in found.tolist()] == exact_neighbours(features, 40)
     assert nearest_neighbours(features, 100).shape == (60, 59)
