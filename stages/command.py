@@ -22,7 +22,7 @@ def run(main: Callable[[], object]) -> None:
     Raises
     ------
     SystemExit
-        With one line, if there is an argument, or if the operating system refuses a file.
+        With one line, if there is an argument, the operating system refuses a file, or memory is not enough.
     """
     parser_of(main).parse_args()
     with at_root():
@@ -41,17 +41,20 @@ def parser_of(function: Callable[..., object]) -> argparse.ArgumentParser:
 
 @contextmanager
 def at_root() -> Iterator[None]:
-    """Run a block at the repository's root; a file that is refused, and Ctrl-C, end it without a traceback.
+    """Run a block at the repository's root; a file or memory that is refused, and Ctrl-C, end it without a traceback.
 
     Raises
     ------
     SystemExit
-        With one line that names the file; with 130, as shells have it, after Ctrl-C.
+        With one line that names the file or says how much memory; with 130, as shells have it, after Ctrl-C.
     """
     os.chdir(ROOT)
     try:
         yield
     except OSError as error:
         raise SystemExit(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)) from None
+    except MemoryError as error:
+        said = ": ".join(filter(None, ("not enough memory", str(error))))
+        raise SystemExit(f"{said}; docs/scale.md says what helps") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
