@@ -1,6 +1,8 @@
 """Small computations on arrays that several methods share."""
 
+import operator
 from collections.abc import Callable
+from functools import reduce
 from hashlib import blake2b
 from typing import Any
 
@@ -28,7 +30,7 @@ class ComputedRows:
     Parameters
     ----------
     compute : callable
-        Takes a slice of rows and returns these, an ndarray of float32, shape (m, d): the same each time.
+        Takes a slice of rows and returns these, a new ndarray of float32, shape (m, d): the same each time.
     shape : (int, int)
         Of all rows together, (n, d).
 
@@ -111,9 +113,7 @@ def principal_axes(X: Floats | ComputedRows, count: int) -> tuple[Floats, Floats
         parts = map_chunks(lambda rows: _products(X[rows].T), n, CHUNK)
     else:
         parts = map_chunks(lambda columns: _products(points[:, columns]), d, CHUNK)
-    products = next(parts)
-    for part in parts:
-        products += part
+    products = reduce(operator.iadd, parts)
     with one_blas_thread():
         squares, vectors = eigh(products, subset_by_index=(side - count, side - 1), check_finite=False)
     squares, vectors = np.maximum(squares[::-1], 0), np.ascontiguousarray(vectors[:, ::-1])

@@ -138,12 +138,14 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     def _fit(self, images: Pool, rows: NDArray[np.int64]) -> Self:
         numbers = self._histograms(images.take(rows[:1])).shape[1]
         rows = rows[evenly_spaced(len(rows), SAMPLE * NUMBERS // max(NUMBERS, numbers))]
-        chunk = _chunk_of(images.shape[1])
+        chunk = max(1, _chunk_of(images.shape[1]) // 4)  # what a thread holds beside its part of the histograms
 
         def histograms(places: slice) -> Floats:
-            starts = range(places.start, places.stop, chunk)
-            parts = (rows[start : min(start + chunk, places.stop)] for start in starts)
-            return np.concatenate([self._histograms(images.take(part)) for part in parts])
+            taken = rows[places]
+            out = np.empty((len(taken), numbers), np.float32)
+            for start in range(0, len(taken), chunk):
+                out[start : start + chunk] = self._histograms(images.take(taken[start : start + chunk]))
+            return out
 
         self.pca_ = ScaledPCA(self.n_components).fit_computed(ComputedRows(histograms, (len(rows), numbers)))
         self._n_features_out = self.pca_.components_.shape[1]

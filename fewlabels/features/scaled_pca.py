@@ -93,8 +93,13 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _fit(self, points: NDArray[Any] | ComputedRows) -> Self:
         self.mean_, spread = center_and_spread(points)
         unit = unit_of(spread)
-        centred = ComputedRows(lambda rows: relative_to(points[rows], self.mean_, unit), points.shape)
-        squares, axes = principal_axes(centred, min(self.n_components, *points.shape))
+
+        def centred(rows: slice) -> Floats:
+            part = points[rows]
+            return relative_to(part, self.mean_, unit, out=part if isinstance(points, ComputedRows) else None)
+
+        count = min(self.n_components, *points.shape)
+        squares, axes = principal_axes(ComputedRows(centred, points.shape), count)
         mean_square = float(squares.sum(dtype=np.float64)) / len(points)
         scale = mean_square**0.5 if mean_square > 0 else 1.0  # points all alike
         self.components_ = np.ascontiguousarray(axes / (scale * unit), np.float32)
