@@ -22,7 +22,7 @@ CHUNK = 20_480
 """Rows in a chunk: 16 MB of images of 28 x 28 pixels, 25 MB of their features."""
 DIGEST = "digest"
 """The file beside the rows of a result that says what they were computed from, and by which code."""
-MAPPED = 4
+MAPPED = 2
 """Files that stay mapped, of those that rows were last taken from: the next rows are often in one of them."""
 STEP, CHUNK_BYTES = 1024, 2**25
 """Rows that a chunk is a multiple of, and the bytes that it has at most, where `STEP` rows are no more."""
