@@ -13,7 +13,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from fewlabels.pool import Rows, as_pool
 from fewlabels.run import current
-from fewlabels.threads import map_chunks, one_blas_thread
+from fewlabels.threads import for_each_chunk, map_chunks, one_blas_thread
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -52,6 +52,21 @@ class ComputedRows:
     def __getitem__(self, rows: slice) -> Floats:
         return self.compute(slice(*rows.indices(len(self))))
 
+    def array(self) -> Floats:
+        """Compute all rows, on all cores.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, d)
+        """
+        out = np.empty(self.shape, np.float32)
+
+        def fill(rows: slice) -> None:
+            out[rows] = self.compute(rows)
+
+        for_each_chunk(fill, len(self), CHUNK)
+        return out
+
 
 def squared_norms(X: Floats) -> Floats:
     """Sum the squares of each row.
@@ -79,8 +94,7 @@ def principal_axes(X: Floats | ComputedRows, count: int) -> tuple[Floats, Floats
     Parameters
     ----------
     X : ndarray of float32 or ComputedRows, shape (n, d)
-        Centred, if the variance is what matters. All of them are in memory at once only where d > n, or n and d are
-        both above 4,096.
+        Centred, if the variance is what matters. See `seen_in_parts` for when all are in memory at once.
     count : int
         How many directions, at most min(n, d).
 
@@ -104,7 +118,7 @@ def principal_axes(X: Floats | ComputedRows, count: int) -> tuple[Floats, Floats
     """
     n, d = X.shape
     side = min(n, d)
-    points = X[:] if d > n or side > EXACT_SIDE else None
+    points = None if seen_in_parts(n, d) else X[:]
     if side > EXACT_SIDE:
         with one_blas_thread():
             _, lengths, directions = randomized_svd(points, count, n_iter=4, random_state=0)
@@ -122,6 +136,26 @@ def principal_axes(X: Floats | ComputedRows, count: int) -> tuple[Floats, Floats
         vectors = vectors * np.where(there, 1 / np.sqrt(np.where(there, squares, 1)), 0).astype(np.float32)
         vectors = np.concatenate(list(map_chunks(lambda columns: points[:, columns].T @ vectors, d, CHUNK)))
     return squares, vectors
+
+
+def seen_in_parts(n: int, d: int) -> bool:
+    """Tell whether the principal axes of n points in d dimensions come from some of the points at a time.
+
+    Parameters
+    ----------
+    n, d : int
+
+    Returns
+    -------
+    bool
+        False where d > n, or both are above 4,096.
+
+    Examples
+    --------
+    >>> seen_in_parts(10_000, 2_048), seen_in_parts(1_000, 2_048), seen_in_parts(10_000, 5_000)
+    (True, False, False)
+    """
+    return d <= min(n, EXACT_SIDE)
 
 
 def _products(X: Floats) -> Floats:

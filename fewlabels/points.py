@@ -95,7 +95,7 @@ def center_and_spread(X: NDArray[Any] | ComputedRows) -> tuple[Doubles, float]:
     Returns
     -------
     center : ndarray of float64, shape (d,)
-        As of `center_of`, to the last bit.
+        As of `center_of`; rows are added one after the other, so that how they are cut changes no bit.
     spread : float
         As of `spread_about` this center.
 

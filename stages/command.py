@@ -55,6 +55,6 @@ def at_root() -> Iterator[None]:
         raise SystemExit(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)) from None
     except MemoryError as error:
         said = ": ".join(filter(None, ("not enough memory", str(error))))
-        raise SystemExit(f"{said}; docs/scale.md says what helps") from None
+        raise SystemExit(f"{said}; see docs/scale.md") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

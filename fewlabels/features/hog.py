@@ -30,7 +30,8 @@ FEWEST = 4
 FLOOR = 0.01
 """Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
 SAMPLE = 12_000
-"""Images at most that the principal components are computed from; fewer, where each has more than NUMBERS of them."""
+"""Images at most that the principal components are computed from; fewer, where each has more than NUMBERS of them, so
+that all take no more memory, and no more time, than with NUMBERS."""
 NUMBERS = 2048
 """In the histograms of an image with nine cells along a side."""
 CHUNK = 512
@@ -147,7 +148,8 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
                 out[start : start + chunk] = self._histograms(images.take(taken[start : start + chunk]))
             return out
 
-        self.pca_ = ScaledPCA(self.n_components).fit_computed(ComputedRows(histograms, (len(rows), numbers)))
+        seen = ComputedRows(histograms, (len(rows), numbers))
+        self.pca_ = ScaledPCA(self.n_components).fit_computed(seen, kept=images.in_memory)
         self._n_features_out = self.pca_.components_.shape[1]
         return self
 

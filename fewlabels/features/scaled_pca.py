@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import CHUNK, ComputedRows, Floats, principal_axes
+from fewlabels.arrays import CHUNK, ComputedRows, Floats, principal_axes, seen_in_parts
 from fewlabels.estimators import over_pools
 from fewlabels.parameters import WholeNumber
 from fewlabels.points import DTYPES, center_and_spread, relative_to, unit_of
@@ -70,12 +70,15 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return self._fit(validate_data(self, X, dtype=DTYPES))
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit_computed(self, X: ComputedRows) -> Self:
-        """Find the principal components of points that are computed twice, and not kept.
+    def fit_computed(self, X: ComputedRows, kept: bool) -> Self:
+        """Find the principal components of points that are computed for it.
 
         Parameters
         ----------
         X : ComputedRows, shape (n, d)
+        kept : bool
+            True computes them once and keeps all in memory; False computes them twice, and keeps them only where
+            `seen_in_parts` is False.
 
         Returns
         -------
@@ -88,15 +91,16 @@ class ScaledPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             As of `fit`.
         """
         self.n_features_in_ = X.shape[1]
-        return self._fit(X)
+        return self._fit(X.array() if kept or not seen_in_parts(*X.shape) else X, ours=True)
 
-    def _fit(self, points: NDArray[Any] | ComputedRows) -> Self:
+    def _fit(self, points: NDArray[Any] | ComputedRows, ours: bool = False) -> Self:
+        """Fit to points, which may be overwritten if they are ours: each part is looked at for the last time then."""
         self.mean_, spread = center_and_spread(points)
         unit = unit_of(spread)
 
         def centred(rows: slice) -> Floats:
             part = points[rows]
-            return relative_to(part, self.mean_, unit, out=part if isinstance(points, ComputedRows) else None)
+            return relative_to(part, self.mean_, unit, out=part if ours else None)
 
         count = min(self.n_components, *points.shape)
         squares, axes = principal_axes(ComputedRows(centred, points.shape), count)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from math import atan2, exp, hypot, pi, sqrt
+from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from shards import shards
 from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from fewlabels import arrays
 from fewlabels.features import hog as hog_module
 from fewlabels.features.hog import HOG, oriented_gradients
 from fewlabels.pool import Pool
@@ -78,14 +81,34 @@ def test_gradients_are_those_of_the_reference(size: int, cells: int, most: int, 
 
 @pytest.mark.parametrize(("cells", "fitted"), [(9, 60), (4, 60), (12, 31)])
 def test_more_cells_are_fitted_to_fewer_images(cells: int, fitted: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that their histograms take no more memory: 60 of 2,048 numbers, 31 of 3,872."""
+    """So that their histograms take no more memory or time: 60 of 2,048 numbers, 31 of 3,872."""
     monkeypatch.setattr(hog_module, "SAMPLE", 60)
     seen: list[tuple[int, ...]] = []
     fit = hog_module.ScaledPCA.fit_computed
-    monkeypatch.setattr(hog_module.ScaledPCA, "fit_computed", lambda pca, X: seen.append(X.shape) or fit(pca, X))
+    monkeypatch.setattr(
+        hog_module.ScaledPCA, "fit_computed", lambda pca, X, kept: seen.append(X.shape) or fit(pca, X, kept)
+    )
     described = HOG((28, 28), 5, cells).fit_transform(images(80, 28, 28))
     assert seen == [(fitted, (cells - 1) ** 2 * 32)]
     assert described.shape == (80, 5)
+
+
+def test_of_a_pile_on_disk_few_histograms_are_in_memory_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fitted twice as slowly, to the same last bit: 128 images are described and 1,024 are multiplied at a time."""
+    pixels = images(1500, 8, 8)
+    wanted = HOG((8, 8), 5).fit(pixels)
+    described, multiplied = [], []
+    monkeypatch.setattr(
+        hog_module, "oriented_gradients", lambda *given: described.append(len(given[0])) or oriented_gradients(*given)
+    )
+    products = arrays._products
+    monkeypatch.setattr(arrays, "_products", lambda X: multiplied.append(X.shape[1]) or products(X))
+    found = HOG((8, 8), 5).fit(shards(tmp_path, pixels))
+    np.testing.assert_array_equal(found.pca_.components_, wanted.pca_.components_)
+    assert (max(described), sum(described)) == (128, 1 + 2 * 1500)
+    assert sorted(multiplied) == [476, 1024]
 
 
 def test_an_image_without_edges_inside_has_none() -> None:

@@ -39,10 +39,19 @@ def test_components_are_those_of_scikit_learn_divided_by_one_number(
 @pytest.mark.parametrize("shape", [(2500, 20), (20, 50)])
 def test_points_that_are_computed_have_the_components_of_those_in_memory(shape: tuple[int, int]) -> None:
     X = (points(*shape) + 100).astype(np.float32)
-    wanted, found = ScaledPCA(5).fit(X), ScaledPCA(5).fit_computed(ComputedRows(lambda rows: X[rows], X.shape))
-    np.testing.assert_array_equal(found.mean_, wanted.mean_)
-    np.testing.assert_array_equal(found.components_, wanted.components_)
-    np.testing.assert_array_equal(found.transform(X), wanted.transform(X))
+    wanted, computed = ScaledPCA(5).fit(X), []
+
+    def compute(rows: slice) -> NDArray[np.float32]:
+        computed.append(rows.stop - rows.start)
+        return X[rows].copy()
+
+    for kept in (True, False):
+        computed.clear()
+        found = ScaledPCA(5).fit_computed(ComputedRows(compute, X.shape), kept)
+        np.testing.assert_array_equal(found.mean_, wanted.mean_)
+        np.testing.assert_array_equal(found.components_, wanted.components_)
+        twice = not kept and len(X) > 50  # fewer than their dimensions are kept in any case
+        assert (sum(computed), max(computed)) == (len(X) * (1 + twice), min(len(X), 1024))
 
 
 @pytest.mark.parametrize("n_components", [0, -1, 2.5, "3", True, None])

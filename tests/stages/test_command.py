@@ -80,12 +80,12 @@ def test_a_stage_runs_at_the_root(folder: str, root: Path) -> None:
         ("Path('data.npy').read_bytes()", 1, "data.npy: No such file or directory\n"),
         ("raise OSError(28, 'No space left on device')", 1, "No space left on device\n"),
         ("raise SystemExit('params.yaml: clusters: 0')", 1, "params.yaml: clusters: 0\n"),
-        ("raise MemoryError", 1, "not enough memory; docs/scale.md says what helps\n"),
+        ("raise MemoryError", 1, "not enough memory; see docs/scale.md\n"),
         (
             "import numpy; numpy.empty(2**50, 'u1')",
             1,
             "not enough memory: Unable to allocate 1.00 PiB for an array with shape (1125899906842624,) and data type"
-            " uint8; docs/scale.md says what helps\n",
+            " uint8; see docs/scale.md\n",
         ),
         ("raise KeyboardInterrupt", 130, ""),
     ],
