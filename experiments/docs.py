@@ -89,7 +89,8 @@ def printed_tables() -> dict[str, str]:
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     on_paper = _printed(partial(scale.print_on_paper, recorded["scale"]["rows"]))
-    return shown | {"scale_on_paper": on_paper, "run": _printed(lambda: table.show(details))}
+    stages = _printed(partial(pipeline.print_stages, recorded["pipeline"]["runs"][0]["stages"]))
+    return shown | {"scale_on_paper": on_paper, "pipeline_stages": stages, "run": _printed(lambda: table.show(details))}
 
 
 def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
