@@ -302,12 +302,12 @@ def connected(
         if scheduler == "local":
             try:
                 scheduler = stack.enter_context(_local_cluster(scratch, workers=workers, memory=memory))
-            except (OSError, RuntimeError) as error:
-                raise EngineError(f"engine.scheduler: local: its workers cannot be started: {error}") from None
+            except (OSError, RuntimeError, AssertionError) as error:
+                raise EngineError(f"engine.scheduler: local: its workers cannot be started: {_said(error)}") from None
         try:
             client = stack.enter_context(Client(scheduler, timeout=PATIENCE))  # type: ignore[no-untyped-call]
-        except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without Dask's settings for it
-            raise EngineError(f"engine.scheduler: {scheduler}: cannot be reached: {error}") from None
+        except (OSError, TypeError, ValueError, AssertionError) as error:  # TypeError: tls:// without Dask's settings
+            raise EngineError(f"engine.scheduler: {scheduler}: cannot be reached: {_said(error)}") from None
         yield stack.enter_context(Cluster(client, scratch, chunk))
 
 
@@ -351,8 +351,8 @@ def served(folder: Path, *, workers: int = 2, memory: str = "1.5 GB", port: int 
             cluster = stack.enter_context(
                 _local_cluster(folder, workers=workers, memory=memory, scheduler_port=port, dashboard_address=dashboard)
             )
-        except (OSError, RuntimeError) as error:
-            raise EngineError(f"port {port} or {folder}: {error}") from None
+        except (OSError, RuntimeError, AssertionError) as error:
+            raise EngineError(f"port {port} or {folder}: {_said(error)}") from None
         yield cluster.scheduler_address, cluster.dashboard_link
 
 
@@ -379,6 +379,11 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
         finally:
             with suppress(TimeoutError):  # on a busy machine a worker takes longer to end than Dask waits for it
                 cluster.close()
+
+
+def _said(error: Exception) -> str:
+    """Say why Dask did not start: of a machine too busy for its thread to begin within 10 s it says nothing."""
+    return str(error) or "this machine is too busy to start it"
 
 
 def _unfit(worker: str, fault: str) -> EngineError:

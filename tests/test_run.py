@@ -477,6 +477,27 @@ def test_an_address_where_nobody_listens(tmp_path: Path, monkeypatch: pytest.Mon
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "started", "fault"),
+    [
+        ("tcp://127.0.0.1:9", "Client", "tcp://127.0.0.1:9: cannot be reached"),
+        ("local", "LocalCluster", "local: its workers cannot be started"),
+    ],
+)
+def test_a_machine_too_busy_to_start_dask_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str, started: str, fault: str
+) -> None:
+    def without_a_word(*_: Any, **__: Any) -> None:
+        raise AssertionError  # as Dask does where its thread has not begun within 10 s
+
+    monkeypatch.setattr(f"distributed.{started}", without_a_word)
+    with (
+        pytest.raises(EngineError, match=f"^engine.scheduler: {fault}: this machine is too busy to start it$"),
+        connected(scheduler, tmp_path / "scratch"),
+    ):
+        pytest.fail("Dask did not start")
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_slow_to_end_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class SlowToEnd(LocalCluster):
