@@ -56,7 +56,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large 
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)
 	python -m benchmarks.neighbours $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
-	python -m benchmarks.digits
+	python -m benchmarks.other_images
 	$(if $(QUICK),,python -m benchmarks.reading)
 	$(if $(QUICK),,python -m benchmarks.own_images)
 	$(if $(QUICK),,python -m benchmarks.person)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import digits, dimensions, kmeans, models, neighbours, own_images, peers, person, pipeline, scale
+from benchmarks import dimensions, kmeans, models, neighbours, other_images, own_images, peers, person, pipeline, scale
 from experiments import charts, report, repository, results, table
 from stages import command, files
 
@@ -74,7 +74,7 @@ def printed_tables() -> dict[str, str]:
     details = files.load_json(table.DETAILS)
     print_table: dict[str, Callable[[list[dict[str, Any]]], None]] = {
         "peers": peers.print_table,
-        "digits": digits.print_table,
+        "other_images": other_images.print_table,
         "kmeans": kmeans.print_table,
         "dimensions": dimensions.print_table,
         "neighbours": neighbours.print_table,

@@ -13,11 +13,11 @@ import pytest
 from conftest import PROJECT
 
 from benchmarks import (
-    digits,
     dimensions,
     growth,
     models,
     neighbours,
+    other_images,
     own_images,
     peers,
     person,
@@ -136,43 +136,54 @@ def test_pictures_of_other_sizes_are_interpolated() -> None:
         np.testing.assert_allclose(small[:, ::7, ::7, colour], np.roll(corners, -colour, axis=0), atol=1e-6)
 
 
-def test_digits_are_compared_seed_by_seed() -> None:
-    first, second, third = digits.METHODS
-    runs = [
-        {"budget": 50, "seed": 0, first: 0.5, second: 0.7, third: 0.8},
-        {"budget": 50, "seed": 1, first: 0.7, second: 0.9, third: 0.94},
-    ]
-    [row] = digits.summary(runs)
-    assert (row["budget"], row["seeds"]) == (50, 2)
-    assert row[first] == pytest.approx({"mean": 0.6, "sd": np.std([0.5, 0.7], ddof=1)})
-    assert row["gain"] == pytest.approx({"mean": 0.07, "sd": np.std([0.1, 0.04], ddof=1)})
-
-
-def test_students_and_ensembles_of_digits_have_columns_too() -> None:
-    run: dict[str, Any] = dict.fromkeys((*digits.METHODS, *digits.NETWORKS), 0.5) | {"budget": 50, "voters": ["ridge"]}
-    rows = digits.summary([run | {"seed": 0, "student": 0.6}, run | {"seed": 1, "student": 0.8}])
+def test_other_images_are_averaged_over_seeds() -> None:
+    methods = (*other_images.METHODS, *other_images.NETWORKS)
+    run: dict[str, Any] = dict.fromkeys(methods, 0.5) | {"images": "digits", "budget": 50, "voters": ["ridge"]}
+    runs = [run | {"seed": 0, "student": 0.6}, run | {"seed": 1, "student": 0.8}, run | {"seed": 0, "images": "MNIST"}]
+    rows = other_images.summary(runs)
+    assert [(row["images"], row["budget"], row["seeds"]) for row in rows] == [("digits", 50, 2), ("MNIST", 50, 1)]
     assert rows[0]["student"] == pytest.approx({"mean": 0.7, "sd": np.std([0.6, 0.8], ddof=1)})
     with redirect_stdout(io.StringIO()) as output:
-        digits.print_table(rows)
+        other_images.print_table(rows)
     lines = output.getvalue().splitlines()
     assert max(map(len, lines)) <= 120
-    assert sum("│" in line for line in lines) == 1
+    assert sum("│" in line for line in lines) == 2
     assert "70.00 ± 14.14" in output.getvalue()
 
 
 def test_few_labels_of_small_images_are_enough() -> None:
     """What the README claims, on one seed and with room for rounding."""
-    from sklearn.datasets import load_digits
+    accuracies = other_images.measure(other_images.digits(), 100, seed=0)
+    assert accuracies[other_images.METHODS[2]] > 0.95
+    assert accuracies[other_images.METHODS[2]] > accuracies[other_images.METHODS[0]] + 0.03
 
-    images, labels = load_digits(return_X_y=True)
-    accuracies = digits.measure((images * (255 / 16)).astype(np.uint8), labels.astype(np.uint8), 100, seed=0)
-    assert accuracies[digits.METHODS[2]] > 0.95
-    assert accuracies[digits.METHODS[2]] > accuracies[digits.METHODS[0]] + 0.03
+
+def test_other_images_are_of_ten_classes_and_a_family_of_fonts_is_on_one_side() -> None:
+    for one in (other_images.mnist(), other_images.digits()):
+        assert one.images.shape == (len(one.labels), one.side**2)
+        assert np.unique(one.labels).tolist() == list(range(10))
+    families = np.array(["a", "a", "b", "b", "c", "c", "d", "d", "e", "e"])
+    numbers = np.arange(10, dtype=np.uint8)
+    fonts = other_images.DataSet("fonts", numbers[:, None], numbers, 1, (1,), 0.2, families)
+    pool, test, _, test_labels = other_images._split(fonts, seed=0)
+    assert len(test) == 2
+    assert set(families[pool.ravel()]).isdisjoint(families[test.ravel()])
+    assert test_labels.tolist() == test.ravel().tolist()
+
+
+@pytest.mark.skipif(not other_images.FONTS.exists(), reason="needs Debian's package fonts-aenigma")
+def test_letters_are_drawn_in_the_middle() -> None:
+    letters = other_images.letters()
+    pictures = letters.images.reshape(-1, 28, 28)
+    assert len(pictures) > 4000
+    assert pictures[:, 2:-2, 2:-2].any(axis=(1, 2)).all()
+    assert not pictures[:, :2].any()
+    assert not pictures[:, :, -2:].any()
 
 
 PRINTERS: dict[str, Callable[..., None]] = {
     "peers": peers.print_table,
-    "digits": digits.print_table,
+    "other_images": other_images.print_table,
     "kmeans": benchmark.print_table,
     "dimensions": dimensions.print_table,
     "neighbours": neighbours.print_table,
