@@ -25,7 +25,7 @@ COLOURS = {name: f"#{2 * ((number + 1) * 0x010101):06x}" for number, name in enu
 STYLE_SHEET = Path(__file__).with_name("colours.css")
 
 LOOKS = {
-    "ours": ("-", (("random", "o"), ("active", "*"), ("propagated_soft", "X"))),
+    "ours": ("-", (("random", "o"), ("active", "*"), ("propagated_soft", "X"), ("ensemble", "h"))),
     "peer": ("-.", (("tools", "D"), ("tools", "P"))),
     "study": (":", (("ink", "s"),)),
     "elsewhere": (":", (("published", "v"), ("published", "^"), ("published", "<"))),

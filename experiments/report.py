@@ -32,6 +32,10 @@ SWEPT = 2000
 """The cluster count of its percentiles."""
 EDGES_STEPS = 2500
 """Gradient steps of the sweep `everything`, which trains the student's layers on all labels."""
+SEEDS = 3
+"""Seeds at least of a mean that something is concluded from."""
+PASSED = 0.9
+"""An accuracy: how many labels does it take?"""
 COLLAPSED = 0.2
 """An accuracy below it is that of a network that predicts one class for every image."""
 
@@ -82,7 +86,13 @@ def curves(runs: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Compute `experiments.results.curves`, with the peers of benchmarks.json if they were measured."""
     recorded = files.load_json(BENCHMARKS) if BENCHMARKS.exists() else {}
     peers = results.best_peers(recorded.get("peers", {}).get("rows", []))
-    return results.curves(results.by_setting(runs), published, results.read_csv(PUBLISHED_PEERS), peers)
+    default, strong = results.by_setting(runs), enough_seeds(results.by_setting(runs, results.STRONGEST))
+    return results.curves(default, strong, published, results.read_csv(PUBLISHED_PEERS), peers)
+
+
+def enough_seeds(settings: pd.DataFrame) -> pd.DataFrame:
+    """Keep the settings of at least as many seeds as a claim takes."""
+    return settings[settings["seeds"] >= SEEDS]
 
 
 def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -112,7 +122,7 @@ def page(runs: pd.DataFrame, published: pd.DataFrame) -> str:
     )
     return environment.get_template("report.html.j2").render(
         colours=charts.ENTRIES,
-        findings=[*budget_findings(settings, published), *findings(runs, compared, collapses)],
+        findings=[*budget_findings(settings, published), *passed(runs), *findings(runs, compared, collapses)],
         explanations=explanations(compared),
         percentile=PERCENTILE,
         comparison=comparison_table(compared),
@@ -223,7 +233,7 @@ def _accuracy(row: Any) -> str:
 
 def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str]:
     """Find the fewest labels that reach each of the study's accuracies with all labels, over at least three seeds."""
-    few = settings[settings["clusters"].notna() & (settings["label_set"] != charts.FULL) & (settings["seeds"] >= 3)]
+    few = enough_seeds(settings[settings["clusters"].notna() & (settings["label_set"] != charts.FULL)])
     sentences = []
     for full in published[(published["label_set"] == charts.FULL) & published["clusters"].isna()].itertuples():
         enough = few[few["accuracy"] >= full.accuracy].sort_values(["clusters", "accuracy"], ascending=[True, False])
@@ -233,6 +243,19 @@ def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str
                 f"the {CLASSIFIERS[row.model].title} on {LABEL_SETS[row.label_set].title} labels has "
                 f"{with_sd(row.accuracy, row.accuracy_sd)} % ({row.seeds} seeds), the study's "
                 f"{CLASSIFIERS[full.model].title} {percent(full.accuracy)} %."
+            )
+    return sentences
+
+
+def passed(runs: pd.DataFrame) -> list[str]:
+    """State how many labels the ensemble needs to pass 90 %, in either setting that reaches it."""
+    sentences = []
+    for setting, changes in {"default": None, "strongest": results.STRONGEST}.items():
+        labels = results.labels_for(enough_seeds(results.by_setting(runs, changes)), PASSED)
+        if labels is not None:
+            sentences.append(
+                f"The ensemble in the {setting} setting passes {percent(PASSED)} % with some {round(labels, -1):,.0f} "
+                "labels, interpolated along the logarithm of their number."
             )
     return sentences
 
@@ -255,7 +278,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels stay unspent. We take the nearest of each cluster's own members."
         )
-    edges = results.with_parameters(runs, network__architecture="edges", network__steps=EDGES_STEPS)
+    edges = results.with_parameters(runs, {"network.architecture": "edges", "network.steps": EDGES_STEPS})
     all_labels = edges.loc[(edges["model"] == "nn") & (edges["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(
@@ -394,7 +417,9 @@ def machines(runs: pd.DataFrame) -> list[str]:
 
 def others_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Average the runs on other images than Fashion-MNIST, which nothing else on the page shows."""
-    others = [results.by_setting(runs, name).assign(images=name) for name in sorted({*runs["images"]} - {FASHION})]
+    others = [
+        results.by_setting(runs, images=name).assign(images=name) for name in sorted({*runs["images"]} - {FASHION})
+    ]
     if not others:
         return pd.DataFrame()
     table = pd.concat(others, ignore_index=True)

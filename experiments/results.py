@@ -3,16 +3,17 @@
 The columns are the parameters of params.yaml by their dotted names, apart from label_sets, and COLUMNS. A run on the
 published Fashion-MNIST whose other parameters equal those of today's params.yaml, whatever its seed, clusters and
 percentile, is a default run; parameters that a model does not depend on may have any value. What is compared here are
-default runs, never runs on other images.
+default runs, beside those of the strongest setting of the sweep `budgets`; never runs on other images.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -73,6 +74,10 @@ OURS = {
     ("ensemble", "propagated_soft"): "ours: ridge and its student, active labels",
 }
 """The models and label sets of ours that `curves` has."""
+STRONGEST = {"hog.cells": 12, "network.student.networks": 2, "network.student.generations": 6}
+"""What the strongest setting of the sweep `budgets` changes in params.yaml."""
+IN_STRONGEST = "ours: the same, strongest setting"
+"""The ensemble in that setting, in `curves`."""
 OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
 """Contenders of `benchmarks.peers` that are ours."""
 
@@ -263,23 +268,25 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
     return arms.drop_duplicates(key(), ignore_index=True)
 
 
-def with_parameters(results: pd.DataFrame, images: str = FASHION, **changes: Any) -> pd.DataFrame:
-    """Keep the rows whose parameters are today's defaults but for these changes, `network__steps` for network.steps.
+def with_parameters(
+    results: pd.DataFrame, changes: Mapping[str, Any] | None = None, images: str = FASHION
+) -> pd.DataFrame:
+    """Keep the rows whose parameters are today's defaults but for these changes, by their dotted names.
 
     Where a parameter is missing, as from `arms`, the model does not depend on it. Seed, clusters and percentile may
     have any value. What params.yaml says of the data does not count, as it may be of other images by now: `images`
     does.
     """
     wanted = {name: value for name, value in defaults().items() if name not in SWEPT and not name.startswith("data.")}
-    wanted |= {name.replace("__", "."): value for name, value in changes.items()}
+    wanted |= changes or {}
     same = results["images"] == images
     for name, value in wanted.items():
         same &= (results[name] == value) | results[name].isna()
     return results[same]
 
 
-def by_setting(results: pd.DataFrame, images: str = FASHION) -> pd.DataFrame:
-    """Average default runs over seeds.
+def by_setting(results: pd.DataFrame, changes: Mapping[str, Any] | None = None, images: str = FASHION) -> pd.DataFrame:
+    """Average default runs, or those with these changes, over seeds.
 
     Returns
     -------
@@ -288,7 +295,7 @@ def by_setting(results: pd.DataFrame, images: str = FASHION) -> pd.DataFrame:
         each with `…_sd`, the standard deviation over the seeds; `seconds`, the median; `machines`, how many ran it,
         those not recorded as one.
     """
-    kept = with_parameters(arms(results), images)
+    kept = with_parameters(arms(results), changes, images)
     groups = kept.assign(machine=kept["machine"].fillna("")).groupby(
         ["model", "label_set", "clusters", "percentile"], dropna=False
     )
@@ -356,6 +363,48 @@ def student_paired(results: pd.DataFrame) -> pd.DataFrame:
     return _differences(both, alone, ["seed", "clusters"], "ridge")
 
 
+def strongest_paired(results: pd.DataFrame) -> pd.DataFrame:
+    """Compare the ensemble in the strongest setting of the sweep `budgets` with that of default runs, seed by seed.
+
+    Returns
+    -------
+    DataFrame
+        As from `paired`, with the mean of the `default` setting instead of `random`.
+    """
+    strong, default = (
+        rows[(rows["model"] == "ensemble") & (rows["label_set"] == "propagated_soft")]
+        for rows in (with_parameters(arms(results), changes) for changes in (STRONGEST, None))
+    )
+    return _differences(strong, default, ["seed", "clusters"], "default")
+
+
+def labels_for(settings: pd.DataFrame, accuracy: float) -> float | None:
+    """Interpolate how many labels the ensemble needs for an accuracy, along the logarithm of the number of labels.
+
+    Parameters
+    ----------
+    settings : DataFrame
+        As from `by_setting`.
+    accuracy : float
+
+    Returns
+    -------
+    float or None
+        None where it was not reached, or with the fewest labels already.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"model": "ensemble", "clusters": [100.0, 10_000.0], "accuracy": [0.8, 0.9]})
+    >>> round(labels_for(rows, 0.85))
+    1000
+    """
+    curve = settings[settings["model"] == "ensemble"].sort_values("clusters")
+    reached = np.maximum.accumulate(curve["accuracy"].to_numpy(float))
+    if not len(curve) or not reached[0] < accuracy <= reached[-1]:
+        return None
+    return float(np.exp(np.interp(accuracy, reached, np.log(curve["clusters"].to_numpy(float)))))
+
+
 def _differences(chosen: pd.DataFrame, reference: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
     pairs = chosen.merge(reference[[*keys, "accuracy"]].rename(columns={"accuracy": name}), on=keys)
     return (
@@ -413,14 +462,18 @@ def best_peers(measured: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def curves(
-    settings: pd.DataFrame, published: pd.DataFrame, elsewhere: pd.DataFrame, peers: pd.DataFrame
+    settings: pd.DataFrame,
+    strong: pd.DataFrame,
+    published: pd.DataFrame,
+    elsewhere: pd.DataFrame,
+    peers: pd.DataFrame,
 ) -> pd.DataFrame:
     """Collect accuracies against the number of labels: ours, the study's and others'.
 
     Parameters
     ----------
-    settings : DataFrame
-        As from `by_setting`.
+    settings, strong : DataFrame
+        As from `by_setting`, of default runs and in the strongest setting.
     published : DataFrame
         The study's figures.
     elsewhere : DataFrame
@@ -434,11 +487,12 @@ def curves(
         A row for each point of a curve: `kind`, which is ours, peer, study, all (the study's with all labels) or
         elsewhere, `name`, `labels`, `accuracy` and `sd`.
     """
+    drawn = [(settings, *key, name) for key, name in OURS.items()] + [(strong, *[*OURS][-1], IN_STRONGEST)]
     ours = [
-        settings[(settings["model"] == model) & (settings["label_set"] == label_set)]
+        rows[(rows["model"] == model) & (rows["label_set"] == label_set)]
         .rename(columns={"clusters": "labels", "accuracy_sd": "sd"})
         .assign(kind="ours", name=name)
-        for (model, label_set), name in OURS.items()
+        for rows, model, label_set, name in drawn
     ]
     full = published[(published["label_set"] == "all") & published["clusters"].isna()]
     parts = [

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import PROJECT
 
 from benchmarks import peers
 from benchmarks.results import RESULTS as BENCHMARKS
-from experiments import charts, docs, report, results
+from experiments import charts, docs, report, results, sweep
 from experiments.runs import FASHION, Run
 
 
@@ -337,6 +338,47 @@ def test_the_fewest_labels_that_do_what_all_did_are_named() -> None:
         "the kernel ridge regression on random labels has"
     )
     assert "86.00 ± 2.00 % (3 seeds), the study's network 85.00 %" in sentence
+
+
+def in_both_settings(seeds: list[int], default: list[float], strongest: list[float]) -> pd.DataFrame:
+    """Make runs of the ensemble with 500 labels, as by default and in the strongest setting."""
+    count = len(seeds)
+    changed = {
+        name.replace(".", "__"): [results.defaults()[name]] * count + [value] * count
+        for name, value in results.STRONGEST.items()
+    }
+    shared = {"model": ["ensemble"] * 2 * count, "label_set": ["propagated_soft"] * 2 * count}
+    return rows(seed=seeds * 2, clusters=[500] * 2 * count, accuracy=default + strongest, **shared, **changed)
+
+
+def test_the_strongest_setting_is_that_of_the_sweep_and_has_figures_of_its_own() -> None:
+    *_, setting = sweep.settings(yaml.safe_load(sweep.SWEEPS.read_text(encoding="utf-8"))["budgets"])
+    changed = {name: setting[name] for name in setting if name not in results.SWEPT and "label_sets" not in name}
+    assert changed == results.STRONGEST
+    runs = in_both_settings([1, 2], [0.80, 0.82], [0.83, 0.83])
+    [row] = results.strongest_paired(runs).itertuples()
+    assert (row.clusters, row.seeds, row.accuracy) == (500, 2, pytest.approx(0.83))
+    assert row.default == pytest.approx(0.81)
+    assert (row.difference, row.sd) == (pytest.approx(0.02), pytest.approx(np.std([0.03, 0.01], ddof=1)))
+    [row] = results.by_setting(runs).itertuples()
+    assert row.accuracy == pytest.approx(0.81)
+    [row] = results.by_setting(runs, results.STRONGEST).itertuples()
+    assert row.accuracy == pytest.approx(0.83)
+
+
+def test_the_labels_for_an_accuracy_are_interpolated_where_it_was_reached() -> None:
+    settings = pd.DataFrame(
+        {"model": "ensemble", "clusters": [1000.0, 100.0, 500.0, 5000.0], "accuracy": [0.91, 0.8, 0.92, 0.93]}
+    )
+    assert results.labels_for(settings, 0.86) == pytest.approx(np.sqrt(100 * 500), rel=1e-9)
+    assert results.labels_for(settings, 0.925) == pytest.approx(np.sqrt(1000 * 5000), rel=1e-9)
+    assert results.labels_for(settings, 0.94) is None
+    assert results.labels_for(settings, 0.8) is None
+    assert results.labels_for(settings.head(0), 0.8) is None
+    few = in_both_settings([1, 2, 3], [0.8] * 3, [0.89] * 3)
+    many = few.assign(clusters=1000, accuracy=few["accuracy"] + 0.05)
+    [sentence] = report.passed(pd.concat([few, many], ignore_index=True))
+    assert sentence.startswith("The ensemble in the strongest setting passes 90.00 % with some 570 labels")
 
 
 def test_collapses_are_counted_with_their_uncertainty() -> None:
