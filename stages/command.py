@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """The repository's root: all paths of stages and parameters start there."""
+OUT_OF_MEMORY = "ResourceExhaustedError"
+"""TensorFlow's MemoryError, by its name: importing it takes seconds."""
 
 
 def run(main: Callable[[], object]) -> None:
@@ -53,8 +55,10 @@ def at_root() -> Iterator[None]:
         yield
     except OSError as error:
         raise SystemExit(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)) from None
-    except MemoryError as error:
-        said = ": ".join(filter(None, ("not enough memory", str(error))))
-        raise SystemExit(f"{said}; see docs/scale.md") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != OUT_OF_MEMORY:
+            raise
+        said = ": ".join(filter(None, ("not enough memory", *str(error).splitlines()[:1])))
+        raise SystemExit(f"{said}; see docs/scale.md") from None

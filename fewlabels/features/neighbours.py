@@ -58,7 +58,7 @@ def nearest_neighbours(features: Rows, n_neighbours: int = 5) -> Any:
     Up to 5,000 images all pairs are compared. Of more, each is compared with those in n ** 0.25 of about sqrt(n) lists,
     16 at least and 32 at most: from a million images on the time grows with n ** 1.5. That finds 99.9 % of the
     neighbours of Fashion-MNIST's 60,000 images; with copies of them moved by a pixel or two, 99.8 % of those of 240,000
-    and 99.6 % of those of a million. Memory is bounded if the features are a pool on disk and the run has a folder for
+    and of a million. Memory is bounded if the features are a pool on disk and the run has a folder for
     results.
 
     Parameters

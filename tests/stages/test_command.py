@@ -10,6 +10,8 @@ import pytest
 import yaml
 from conftest import PROJECT
 
+from stages import command
+
 GRAPH = yaml.safe_load((PROJECT / "dvc.yaml").read_text(encoding="utf-8"))
 COMMANDS = [stage["cmd"] for stage in GRAPH["stages"].values()]
 
@@ -87,12 +89,24 @@ def test_a_stage_runs_at_the_root(folder: str, root: Path) -> None:
             "not enough memory: Unable to allocate 1.00 PiB for an array with shape (1125899906842624,) and data type"
             " uint8; see docs/scale.md\n",
         ),
+        (
+            "raise type('ResourceExhaustedError', (Exception,), {})('OOM when allocating\\nat node 3')",
+            1,
+            "not enough memory: OOM when allocating; see docs/scale.md\n",
+        ),
         ("raise KeyboardInterrupt", 130, ""),
     ],
 )
 def test_a_failure_is_one_line(body: str, code: int, message: str, root: Path) -> None:
     done = probe(root, body)
     assert (done.returncode, done.stderr, done.stdout) == (code, message, "")
+
+
+@pytest.mark.slow
+def test_tensorflow_calls_it_so() -> None:
+    from fewlabels.networks.quiet_keras import tf
+
+    assert tf.errors.ResourceExhaustedError.__name__ == command.OUT_OF_MEMORY
 
 
 def test_an_error_in_the_code_keeps_its_traceback(root: Path) -> None:
