@@ -278,7 +278,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels stay unspent. We take the nearest of each cluster's own members."
         )
-    edges = results.with_parameters(runs, {"network.architecture": "edges", "network.steps": EDGES_STEPS})
+    edges = results.with_parameters(runs, {"network.steps": EDGES_STEPS})
     all_labels = edges.loc[(edges["model"] == "nn") & (edges["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(

@@ -62,8 +62,8 @@ class TrainingSettings:
     128
     """
 
-    architecture: str = "compact"
-    steps: int = 1000
+    architecture: str = "edges"
+    steps: int = 500
     batch_size: int = 128
     learning_rate: float = 0.003
     validation_share: float = 0.1

@@ -26,7 +26,8 @@ CLASSES = 3
 
 
 def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 1, **changes: Any) -> NetworkClassifier:
-    settings = {"steps": 60, "batch_size": 32, "validation_share": 0.2, "patience": 20, "restarts": 0} | changes
+    settings = {"architecture": "compact", "steps": 60, "batch_size": 32, "validation_share": 0.2, "patience": 20}
+    settings |= {"restarts": 0} | changes
     return training.train(
         images,
         label_set,
