@@ -50,13 +50,13 @@ test-label-studio: $(ENVIRONMENT)  ## Push to and pull from a real Label Studio,
 mutants: $(ENVIRONMENT)  ## Change the code in 40 places of each module: which do the tests notice? Hours; EACH=10 ONLY=fewlabels.choosing
 	python -m benchmarks.mutants $(if $(EACH),--each $(EACH)) $(ONLY)
 
-bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large piles, some three hours; QUICK=1 for a check
+bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large piles, some five hours; QUICK=1 for a check
 	dvc repro describe
 	python -m benchmarks.kmeans $(if $(QUICK),--quick)
 	python -m benchmarks.dimensions $(if $(QUICK),--quick)
 	python -m benchmarks.neighbours $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
-	python -m benchmarks.other_images
+	$(if $(QUICK),,python -m benchmarks.other_images)
 	$(if $(QUICK),,python -m benchmarks.reading)
 	$(if $(QUICK),,python -m benchmarks.own_images)
 	$(if $(QUICK),,python -m benchmarks.person)

@@ -122,7 +122,7 @@ def _saga(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) 
 
 
 def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels: Bytes) -> dict[str, Any]:
-    """The pipeline's training, as many steps as one epoch has; choosing the weights by validation is part of it."""
+    """The architecture `compact`, as many steps as one epoch has; choosing the weights by validation is part of it."""
     from fewlabels.networks.training import TrainingSettings, train
 
     changes = training_settings(params.load().network, len(labels)) | {"architecture": "compact", "restarts": 0}

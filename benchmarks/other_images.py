@@ -38,10 +38,10 @@ from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
 from fewlabels.networks.held_out import cross_validated, voters
-from fewlabels.networks.student import StudentSettings, train_student
+from fewlabels.networks.student import train_student
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import params, ridge
+from stages import params, ridge, students
 
 SEEDS = 5
 METHODS = ("logistic regression, random", "ridge, random", "ridge, active")
@@ -62,7 +62,7 @@ class DataSet(NamedTuple):
     labels: NDArray[np.uint8]
     side: int
     budgets: tuple[int, ...]
-    held_back: float
+    held_back: int | float
     families: NDArray[np.str_] | None = None
 
 
@@ -102,7 +102,7 @@ def letters() -> DataSet:
     for path in sorted(FONTS.glob("*.ttf")):
         font = ImageFont.truetype(str(path), 64)
         drawn = [_drawn(letter, font) for letter in LETTERS]
-        if len(np.unique(drawn, axis=0)) == len(LETTERS):  # else the font has one sign for several
+        if len(np.unique(drawn, axis=0)) == len(LETTERS) and np.any(drawn, axis=1).all():  # else some have no sign
             images += drawn
             families += [str(font.getname()[0]).split()[0].lower()] * len(LETTERS)
     labels = np.arange(len(images)) % len(LETTERS)
@@ -169,11 +169,10 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     )
     every, likeliest = np.arange(len(pool)), probabilities.argmax(axis=1).astype(np.uint8)
     soft = LabelSet(every, likeliest, np.isin(every, active.rows), probabilities)
-    optimizer = settings.network.model_dump(include={"batch_size", "learning_rate"})
     how: dict[str, Any] = {
         "image_shape": (one.side, one.side),
         "n_classes": 10,
-        "settings": StudentSettings(**optimizer, **settings.network.student.model_dump()),
+        "settings": students.settings(settings.network),
         "seed": seed,
     }
     student = train_student(pool, soft, classifier, **how)
@@ -196,7 +195,7 @@ def _split(one: DataSet, seed: int) -> list[NDArray[np.uint8]]:
     """Divide into pool, test images, labels of the pool, test labels."""
     if one.families is None:
         parts: list[NDArray[np.uint8]] = train_test_split(
-            one.images, one.labels, test_size=int(one.held_back), random_state=seed, stratify=one.labels
+            one.images, one.labels, test_size=one.held_back, random_state=seed, stratify=one.labels
         )
         return parts
     by_family = GroupShuffleSplit(1, test_size=one.held_back, random_state=seed)

@@ -19,8 +19,8 @@ from experiments import charts, report, repository, results, table
 from stages import command, files
 
 tabulate.MIN_PADDING = 0  # README.md has no line of more than 100 columns
-STRONGEST, SEEDS = "strongest setting", 5
-"""A column of tables; seeds at least of a figure in README.md."""
+SEEDS = 5
+"""Seeds at least of a figure in README.md."""
 PAGES = (
     Path("README.md"),
     *(Path("docs") / page.name for page in sorted((Path(__file__).parents[1] / "docs").glob("*.md"))),
@@ -63,6 +63,9 @@ def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
         "headline": headline(runs, published),
         "enough": "\n".join(f"- {sentence}" for sentence in enough),
         "budgets": budgets(runs, published),
+        "choices": choices(runs),
+        "percentiles": percentiles(results.by_setting(runs)),
+        "models": models_table(results.by_setting(runs)),
         "study": study(compared),
         "findings": "\n".join(f"- {sentence}" for sentence in report.findings(runs, compared, collapses)),
         "collapses": _markdown(report.collapse_table(collapses)),
@@ -106,7 +109,11 @@ def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
             "chosen actively": report.with_sd(row.accuracy, row.accuracy_sd),
             "plus a student": report.with_sd(both.accuracy, both.accuracy_sd) if both else "",
         }
-        | ({STRONGEST: report.with_sd(strong.accuracy, strong.accuracy_sd)} if strong and strong.seeds >= SEEDS else {})
+        | (
+            {"strongest": report.with_sd(strong.accuracy, strong.accuracy_sd)}
+            if strong and strong.seeds >= SEEDS
+            else {}
+        )
         for row, both, strong in _budgets(runs)
     ]
     return _markdown(pd.DataFrame(rows).fillna(""))
@@ -154,14 +161,78 @@ def budgets(runs: pd.DataFrame, published: pd.DataFrame) -> str:
             }
         if strong:
             rows[-1] |= {
-                STRONGEST: _accuracy(strong, row.seeds),
-                "gain on that with a student, paired": report.gain(strong),
+                "strongest setting": _accuracy(strong, row.seeds),
+                "gain on the default, paired": report.gain(strong),
             }
     return _markdown(pd.DataFrame(rows).fillna(""))
 
 
+def choices(runs: pd.DataFrame) -> str:
+    """Lay out what each query strategy gains for kernel ridge regression, paired by seed with random labels."""
+    paired = results.paired(runs)
+    ridge = paired[paired["model"] == "ridge"]
+    return _markdown(
+        pd.DataFrame(
+            {
+                "labels bought": [f"{row.clusters:,.0f}" for row in ridge.itertuples()],
+                "strategy": ridge["label_set"].replace("active", "cluster_margin").map("`{}`".format),
+                "random labels": ridge["random"].map(report.percent),
+                "this strategy": [report.with_sd(row.accuracy, row.accuracy_sd) for row in ridge.itertuples()],
+                "difference, paired": [report.gain(row) for row in ridge.itertuples()],
+                "seeds": ridge["seeds"].astype(str),
+            }
+        )
+    )
+
+
+def percentiles(settings: pd.DataFrame) -> str:
+    """Lay out how far the labels of representatives are spread, from the nearest members to all, and not at all."""
+    swept = settings[settings["model"].isin(["lr", "nn"]) & (settings["clusters"] == report.SWEPT)]
+    spread = {f"{percentile:.0f}": swept[swept["percentile"] == percentile] for percentile in (20, 25, 30, 50, 75)}
+    spread |= {"100 (`propagated`)": swept[swept["label_set"] == "propagated"]}
+    spread |= {"the representatives alone": swept[swept["label_set"] == "representatives"]}
+    rows = []
+    for name, trained in spread.items():
+        of = trained.set_index("model")
+        rows.append(
+            {
+                "percentile": name,
+                "coverage, %": report.percent(of.loc["lr", "coverage"]),
+                "purity, %": report.percent(of.loc["lr", "purity"]),
+                "logistic regression, %": report.percent(of.loc["lr", "accuracy"]),
+                "network, %": report.percent(of.loc["nn", "accuracy"]),
+            }
+        )
+    return _markdown(pd.DataFrame(rows))
+
+
+MODELS = [
+    ("logistic regression on pixels", "lr", "random"),
+    ("network on pixels", "nn", "random"),
+    ("kernel ridge regression on HOG", "ridge", "random"),
+    ("kernel ridge regression on HOG", "ridge", "active"),
+    ("student network alone", "nn", "propagated_soft"),
+    ("ensemble: the regression and its student", *results.STUDENT),
+]
+"""Models side by side, and what each of them is trained on with few labels."""
+
+
+def models_table(settings: pd.DataFrame) -> str:
+    """Lay out the models side by side, with few labels and with all."""
+    rows = []
+    for name, model, label_set in MODELS:
+        trained = settings[settings["model"] == model]
+        few = trained[trained["label_set"] == label_set].set_index("clusters")["accuracy"]
+        full = trained[trained["label_set"] == charts.FULL]["accuracy"]
+        at_random = label_set == "random"
+        row = {"model": name, "labels": "random" if at_random else "active"}
+        row |= {f"{labels:,}": report.percent(few.get(labels)) for labels in (500, 1000, 2000)}
+        rows.append(row | {"60,000": report.percent(full.iloc[0]) if len(full) and at_random else ""})
+    return _markdown(pd.DataFrame(rows))
+
+
 def _budgets(runs: pd.DataFrame) -> list[tuple[Any, Any, Any]]:
-    """Pair the rows of active kernel ridge regression with those of its ensemble, as by default and in the strongest
+    """Pair the rows of active kernel ridge regression with those of its ensemble, by default and in the strongest
     setting; None where it was not trained.
     """
     paired = results.paired(runs)

@@ -31,7 +31,7 @@ PERCENTILE = 25
 SWEPT = 2000
 """The cluster count of its percentiles."""
 EDGES_STEPS = 2500
-"""Gradient steps of the sweep `everything`, which trains the student's layers on all labels."""
+"""Gradient steps of the sweep `everything`, which trains the network on all labels for longer."""
 SEEDS = 3
 """Seeds at least of a mean that something is concluded from."""
 PASSED = 0.9
@@ -91,7 +91,7 @@ def curves(runs: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def enough_seeds(settings: pd.DataFrame) -> pd.DataFrame:
-    """Keep the settings of at least as many seeds as a claim takes."""
+    """Keep the settings with at least SEEDS seeds: a mean of fewer supports no conclusion."""
     return settings[settings["seeds"] >= SEEDS]
 
 
@@ -248,7 +248,7 @@ def budget_findings(settings: pd.DataFrame, published: pd.DataFrame) -> list[str
 
 
 def passed(runs: pd.DataFrame) -> list[str]:
-    """State how many labels the ensemble needs to pass 90 %, in either setting that reaches it."""
+    """State how many labels the ensemble needs to pass 90 %, in each setting that reaches it."""
     sentences = []
     for setting, changes in {"default": None, "strongest": results.STRONGEST}.items():
         labels = results.labels_for(enough_seeds(results.by_setting(runs, changes)), PASSED)
@@ -270,7 +270,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"on {run['seeds'].min():.0f} seeds or more: {(run['difference'] >= 0).sum()} means are at or above the "
             "published figure."
         )
-    default = results.with_parameters(runs[runs["clusters"] == SWEPT])
+    default = results.with_parameters(results.arms(runs[runs["clusters"] == SWEPT]))
     nearest = default.drop_duplicates("seed")["distinct_nearest"].dropna()
     if len(nearest):
         sentences.append(
@@ -282,8 +282,8 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
     all_labels = edges.loc[(edges["model"] == "nn") & (edges["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(
-            f"With all 60,000 labels, the student's layers reach {with_sd(all_labels.mean(), all_labels.std())} % "
-            f"({len(all_labels)} seeds)."
+            f"With all 60,000 labels and {EDGES_STEPS:,} steps, the network reaches "
+            f"{with_sd(all_labels.mean(), all_labels.std())} % ({len(all_labels)} seeds)."
         )
     drawn, dead = (collapses[collapses["dead"] == which] for which in (False, True))
     if len(drawn) and len(dead):
@@ -445,7 +445,7 @@ def costs(runs: pd.DataFrame, machine: str) -> pd.DataFrame:
     """List what each computation cost on one machine, "" for those not recorded."""
     runs = runs[runs["machine"].fillna("") == machine]
     settings = results.by_setting(runs)
-    default = results.with_parameters(runs[runs["kmeans_seconds"].notna()])
+    default = results.with_parameters(results.arms(runs[runs["kmeans_seconds"].notna()]))
     kmeans = default.drop_duplicates(["seed", "clusters"]).groupby("clusters")["kmeans_seconds"].median()
     rows: list[dict[str, Any]] = [
         {"what": f"k-means, {clusters:,.0f}", "seconds": seconds, "peak memory, GiB": "", "colour": "ink"}

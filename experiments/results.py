@@ -68,16 +68,18 @@ UNRECORDED = ("data.folder", "data.directory", "data.verify", "engine.", "pool."
 """How the names of parameters without a column begin: a folder is another one on each machine, where and from what
 files a run computes changes no result; the second and third are of older runs."""
 
+STUDENT = ("ensemble", "propagated_soft")
+"""The model that a student is part of, and its label set."""
 OURS = {
     ("ridge", "random"): "ours: ridge, random labels",
     ("ridge", "active"): "ours: ridge, active labels",
-    ("ensemble", "propagated_soft"): "ours: ridge and its student, active labels",
+    STUDENT: "ours: ridge and its student, active labels",
 }
 """The models and label sets of ours that `curves` has."""
 STRONGEST = {"hog.cells": 12, "network.student.networks": 2, "network.student.generations": 6}
 """What the strongest setting of the sweep `budgets` changes in params.yaml."""
-IN_STRONGEST = "ours: the same, strongest setting"
-"""The ensemble in that setting, in `curves`."""
+IN_STRONGEST = "ours: ridge and two students, strongest setting"
+"""The same in that setting, in `curves`."""
 OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
 """Contenders of `benchmarks.peers` that are ours."""
 
@@ -358,9 +360,7 @@ def student_paired(results: pd.DataFrame) -> pd.DataFrame:
         As from `paired`, with the mean of `ridge` instead of `random`.
     """
     default = with_parameters(arms(results))
-    both = default[(default["model"] == "ensemble") & (default["label_set"] == "propagated_soft")]
-    alone = default[(default["model"] == "ridge") & (default["label_set"] == "active")]
-    return _differences(both, alone, ["seed", "clusters"], "ridge")
+    return _differences(_of(default, *STUDENT), _of(default, "ridge", "active"), ["seed", "clusters"], "ridge")
 
 
 def strongest_paired(results: pd.DataFrame) -> pd.DataFrame:
@@ -371,11 +371,12 @@ def strongest_paired(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         As from `paired`, with the mean of the `default` setting instead of `random`.
     """
-    strong, default = (
-        rows[(rows["model"] == "ensemble") & (rows["label_set"] == "propagated_soft")]
-        for rows in (with_parameters(arms(results), changes) for changes in (STRONGEST, None))
-    )
+    strong, default = (_of(with_parameters(arms(results), changes), *STUDENT) for changes in (STRONGEST, None))
     return _differences(strong, default, ["seed", "clusters"], "default")
+
+
+def _of(rows: pd.DataFrame, model: str, label_set: str) -> pd.DataFrame:
+    return rows[(rows["model"] == model) & (rows["label_set"] == label_set)]
 
 
 def labels_for(settings: pd.DataFrame, accuracy: float) -> float | None:
@@ -390,15 +391,16 @@ def labels_for(settings: pd.DataFrame, accuracy: float) -> float | None:
     Returns
     -------
     float or None
-        None where it was not reached, or with the fewest labels already.
+        None where it was not reached, or was already reached with the fewest labels.
 
     Examples
     --------
-    >>> rows = pd.DataFrame({"model": "ensemble", "clusters": [100.0, 10_000.0], "accuracy": [0.8, 0.9]})
-    >>> round(labels_for(rows, 0.85))
+    >>> rows = pd.DataFrame({"clusters": [100.0, 10_000.0], "accuracy": [0.8, 0.9]})
+    >>> round(labels_for(rows.assign(model="ensemble", label_set="propagated_soft"), 0.85))
     1000
     """
-    curve = settings[settings["model"] == "ensemble"].sort_values("clusters")
+    curve = _of(settings, *STUDENT).sort_values("clusters")
+    # A mean may be lower than that of fewer labels by chance; interpolation takes rising values.
     reached = np.maximum.accumulate(curve["accuracy"].to_numpy(float))
     if not len(curve) or not reached[0] < accuracy <= reached[-1]:
         return None
@@ -487,9 +489,9 @@ def curves(
         A row for each point of a curve: `kind`, which is ours, peer, study, all (the study's with all labels) or
         elsewhere, `name`, `labels`, `accuracy` and `sd`.
     """
-    drawn = [(settings, *key, name) for key, name in OURS.items()] + [(strong, *[*OURS][-1], IN_STRONGEST)]
+    drawn = [(settings, *key, name) for key, name in OURS.items()] + [(strong, *STUDENT, IN_STRONGEST)]
     ours = [
-        rows[(rows["model"] == model) & (rows["label_set"] == label_set)]
+        _of(rows, model, label_set)
         .rename(columns={"clusters": "labels", "accuracy_sd": "sd"})
         .assign(kind="ours", name=name)
         for rows, model, label_set, name in drawn

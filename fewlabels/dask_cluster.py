@@ -382,8 +382,10 @@ def _local_cluster(scratch: Path, *, workers: int, memory: str, **where: Any) ->
 
 
 def _said(error: Exception) -> str:
-    """Say why Dask did not start: of a machine too busy for its thread to begin within 10 s it says nothing."""
-    return str(error) or "this machine is too busy to start it"
+    """Say why Dask did not start; where its thread has not begun within 10 s, it raises an assertion without words."""
+    if isinstance(error, AssertionError):
+        return "this machine is too busy to start Dask"
+    return str(error) or type(error).__name__
 
 
 def _unfit(worker: str, fault: str) -> EngineError:

@@ -60,5 +60,5 @@ def at_root() -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, MemoryError) and type(error).__name__ != OUT_OF_MEMORY:
             raise
-        said = ": ".join(filter(None, ("not enough memory", *str(error).splitlines()[:1])))
-        raise SystemExit(f"{said}; see docs/scale.md") from None
+        details = [line for line in str(error).splitlines() if isinstance(error, MemoryError) or "OOM" in line][:1]
+        raise SystemExit(f"{': '.join(('not enough memory', *details))}; see docs/scale.md") from None

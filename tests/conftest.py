@@ -33,7 +33,7 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
     "data.source": "idx",
     "data.image_shape": list(SHAPE),
     "data.classes": CLASSES,
-    "network.architecture": "compact",
+    "network.architecture": "compact",  # TensorFlow traces it in less time
     "network.few.steps": 5,
     "network.restarts": 0,
     "network.student": {

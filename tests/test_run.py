@@ -25,7 +25,7 @@ from shards import shards
 
 from fewlabels import dask_cluster
 from fewlabels import run as run_module
-from fewlabels.dask_cluster import Cluster, connected
+from fewlabels.dask_cluster import Cluster, connected, served
 from fewlabels.pool import Pool, write
 from fewlabels.run import EngineError, Local, Pass, current
 
@@ -492,8 +492,14 @@ def test_a_machine_too_busy_to_start_dask_is_one_line(
 
     monkeypatch.setattr(f"distributed.{started}", without_a_word)
     with (
-        pytest.raises(EngineError, match=f"^engine.scheduler: {fault}: this machine is too busy to start it$"),
+        pytest.raises(EngineError, match=f"^engine.scheduler: {fault}: this machine is too busy to start Dask$"),
         connected(scheduler, tmp_path / "scratch"),
+    ):
+        pytest.fail("Dask did not start")
+    monkeypatch.setattr("distributed.LocalCluster", without_a_word)
+    with (
+        pytest.raises(EngineError, match=r"^port 0 or .*: this machine is too busy to start Dask$"),
+        served(tmp_path, port=0),
     ):
         pytest.fail("Dask did not start")
 

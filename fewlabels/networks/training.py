@@ -58,7 +58,7 @@ class TrainingSettings:
 
     Examples
     --------
-    >>> TrainingSettings(steps=250).batch_size
+    >>> TrainingSettings(steps=100).batch_size
     128
     """
 

@@ -259,7 +259,7 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
     )
     compared = results.compared(runs, report.load(PROJECT / report.PUBLISHED))
     sentences = report.findings(runs, compared, results.collapses(runs))
-    assert "With all 60,000 labels, the student's layers reach 93.50 ± 0.71 % (2 seeds)." in sentences
+    assert "With all 60,000 labels and 2,500 steps, the network reaches 93.50 ± 0.71 % (2 seeds)." in sentences
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_the_strongest_setting_is_that_of_the_sweep_and_has_figures_of_its_own()
 def test_the_labels_for_an_accuracy_are_interpolated_where_it_was_reached() -> None:
     settings = pd.DataFrame(
         {"model": "ensemble", "clusters": [1000.0, 100.0, 500.0, 5000.0], "accuracy": [0.91, 0.8, 0.92, 0.93]}
-    )
+    ).assign(label_set="propagated_soft")
     assert results.labels_for(settings, 0.86) == pytest.approx(np.sqrt(100 * 500), rel=1e-9)
     assert results.labels_for(settings, 0.925) == pytest.approx(np.sqrt(1000 * 5000), rel=1e-9)
     assert results.labels_for(settings, 0.94) is None
