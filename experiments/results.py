@@ -259,15 +259,18 @@ def _covers(sections: set[str], name: str) -> bool:
 def arms(results: pd.DataFrame) -> pd.DataFrame:
     """Keep one row for each model that was trained: runs share the models that they do not differ in.
 
-    Parameters are missing values where a model does not depend on them.
+    Parameters are missing values where a model does not depend on them. Of several runs that of the parameters most
+    like today's defaults counts.
     """
-    arms = results.astype({"clusters": "Float64", "percentile": "Float64"})
+    others = sum((results[name] != value).astype(int) for name, value in defaults().items() if name not in SWEPT)
+    nearest = results.iloc[np.argsort(others, kind="stable")]
+    arms = nearest.astype({"clusters": "Float64", "percentile": "Float64"})
     models = list(zip(arms["model"], arms["label_set"], arms["features"], strict=True))
     for name in defaults():
         matters = pd.Series([depends_on(model, label_set, name, seen) for model, label_set, seen in models], arms.index)
         if not matters.all():
             arms[name] = arms[name].where(matters)
-    return arms.drop_duplicates(key(), ignore_index=True)
+    return arms.drop_duplicates(key()).sort_index(ignore_index=True)
 
 
 def with_parameters(

@@ -288,6 +288,12 @@ def test_a_model_depends_on_what_its_label_set_and_its_classifier_depend_on(
     assert found == dict.fromkeys([*depends, *always], True) | dict.fromkeys(does_not, False)
 
 
+def test_of_runs_that_share_a_model_the_one_most_like_the_defaults_counts() -> None:
+    steps = results.defaults()["network.steps"]
+    runs = rows(network__steps=[7, steps, 7], accuracy=[0.6, 0.7, 0.8], seed=[1, 1, 2])
+    assert results.arms(runs)["accuracy"].tolist() == [0.7, 0.8]
+
+
 def test_what_the_registry_names_are_parameters() -> None:
     names = list(results.defaults())
     for section in results._any_named():
