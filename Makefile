@@ -57,6 +57,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large 
 	python -m benchmarks.neighbours $(if $(QUICK),--quick)
 	python -m benchmarks.models $(if $(QUICK),--quick)
 	$(if $(QUICK),,python -m benchmarks.other_images)
+	$(if $(QUICK),,dvc repro propagate && python -m benchmarks.rounding)
 	$(if $(QUICK),,python -m benchmarks.reading)
 	$(if $(QUICK),,python -m benchmarks.own_images)
 	$(if $(QUICK),,python -m benchmarks.person)

