@@ -58,14 +58,15 @@ def filled(pages: dict[Path, str], tables: dict[str, str]) -> dict[Path, str]:
 def tables(runs: pd.DataFrame, published: pd.DataFrame) -> dict[str, str]:
     """Make the tables of metrics/results.csv by name, in Markdown."""
     compared, collapses = results.compared(runs, published), results.collapses(runs)
-    enough = [*report.budget_findings(results.by_setting(runs), published), *report.passed(runs)]
+    settings = results.by_setting(runs)
+    enough = [*report.budget_findings(settings, published), *report.passed(runs)]
     return {
         "headline": headline(runs, published),
         "enough": "\n".join(f"- {sentence}" for sentence in enough),
         "budgets": budgets(runs, published),
         "choices": choices(runs),
-        "percentiles": percentiles(results.by_setting(runs)),
-        "models": models_table(results.by_setting(runs)),
+        "percentiles": percentiles(settings),
+        "models": models_table(settings),
         "study": study(compared),
         "findings": "\n".join(f"- {sentence}" for sentence in report.findings(runs, compared, collapses)),
         "collapses": _markdown(report.collapse_table(collapses)),

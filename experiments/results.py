@@ -374,7 +374,8 @@ def strongest_paired(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         As from `paired`, with the mean of the `default` setting instead of `random`.
     """
-    strong, default = (_of(with_parameters(arms(results), changes), *STUDENT) for changes in (STRONGEST, None))
+    students = _of(arms(results), *STUDENT)
+    strong, default = (with_parameters(students, changes) for changes in (STRONGEST, None))
     return _differences(strong, default, ["seed", "clusters"], "default")
 
 
