@@ -87,6 +87,7 @@ clean:  ## Remove the environments (the data stays in DVC's cache)
 
 $(ENVIRONMENT): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	# Most modules are never imported: those that are get compiled then.
+	$(VENV)/bin/pip install --quiet --no-compile --require-hashes --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
