@@ -30,8 +30,6 @@ PERCENTILE = 25
 """Of the study's propagation to a part of each cluster, at all its cluster counts."""
 SWEPT = 2000
 """The cluster count of its percentiles."""
-EDGES_STEPS = 2500
-"""Gradient steps of the sweep `everything`, which trains the network on all labels for longer."""
 SEEDS = 3
 """Seeds at least of a mean that something is concluded from."""
 PASSED = 0.9
@@ -278,11 +276,12 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels stay unspent. We take the nearest of each cluster's own members."
         )
-    edges = results.with_parameters(runs, {"network.steps": EDGES_STEPS})
-    all_labels = edges.loc[(edges["model"] == "nn") & (edges["label_set"] == charts.FULL), "accuracy"]
+    longest = results.with_parameters(runs, results.EVERYTHING)
+    all_labels = longest.loc[(longest["model"] == "nn") & (longest["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(
-            f"With all 60,000 labels and {EDGES_STEPS:,} steps, the network reaches "
+            f"With all 60,000 labels, {results.EVERYTHING['network.networks']} networks joined, each of "
+            f"{results.EVERYTHING['network.steps']:,} steps on shifted images, reach "
             f"{with_sd(all_labels.mean(), all_labels.std())} % ({len(all_labels)} seeds)."
         )
     drawn, dead = (collapses[collapses["dead"] == which] for which in (False, True))

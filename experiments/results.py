@@ -78,8 +78,10 @@ OURS = {
 """The models and label sets of ours that `curves` has."""
 STRONGEST = {"hog.cells": 12, "network.student.networks": 2, "network.student.generations": 6}
 """What the strongest setting of the sweep `budgets` changes in params.yaml."""
+EVERYTHING = {"network.steps": 4000, "network.networks": 2, "network.shift": 1}
+"""What the sweep `everything` changes there, for the network on all labels."""
 IN_STRONGEST = "ours: ridge and two students, strongest setting"
-"""The same in that setting, in `curves`."""
+"""The model of a student in the strongest setting, in `curves`."""
 OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
 """Contenders of `benchmarks.peers` that are ours."""
 

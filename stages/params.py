@@ -109,6 +109,7 @@ def _scheduler(address: str) -> str:
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Shift = Annotated[int, Field(ge=0, le=4)]
 
 
 class _Strict(BaseModel):
@@ -229,7 +230,7 @@ class Student(_Strict):
     epochs: Count
     dropout: Annotated[float, Field(ge=0, le=0.95)]
     repeats: Count
-    shift: Annotated[int, Field(ge=0, le=4)]
+    shift: Shift
     images: Count
 
 
@@ -242,6 +243,8 @@ class Network(_Strict):
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     patience: Count
     restarts: Annotated[int, Field(ge=0, le=100)]
+    networks: Count
+    shift: Shift
     student: Student
 
 

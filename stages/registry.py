@@ -159,6 +159,8 @@ CLASSIFIERS = {
             "network.validation_share",
             "network.patience",
             "network.restarts",
+            "network.networks",
+            "network.shift",
         ),
         on_soft=STUDENT,
     ),

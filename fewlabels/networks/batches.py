@@ -5,7 +5,7 @@ has ended, and the training waits until the tuner wakes: after 41 seconds, for a
 to tune, so the tuner is switched off, and predictions do without tf.data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,35 @@ def shuffled_batches(count: int, batch_size: int, seed: int, look_up: LookUp) ->
     """
     numbers = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
     return _without_tuning(numbers.batch(batch_size, drop_remainder=True).map(look_up).prefetch(2))
+
+
+def shifted(batch: tf.Tensor, image_shape: Sequence[int], shift: int, seed: int) -> tf.Tensor:
+    """Move each image by some pixels at random, in each direction; what comes in from outside is zero.
+
+    Parameters
+    ----------
+    batch : tf.Tensor of uint8, shape (n, pixels)
+    image_shape : (int, int) or (int, int, 3)
+    shift : int
+        Pixels at most.
+    seed : int
+
+    Returns
+    -------
+    tf.Tensor of uint8, shape (n, pixels)
+
+    Examples
+    --------
+    >>> ones = tf.ones((50, 9), tf.uint8)
+    >>> sorted({int(sum(image)) for image in shifted(ones, (3, 3), 1, seed=0).numpy()})
+    [4, 6, 9]
+    """
+    images = tf.reshape(batch, (-1, *image_shape))
+    images = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]][: len(image_shape) + 1])
+    moves = tf.random.uniform((2, tf.shape(images)[0], 1), 0, 2 * shift + 1, tf.int32, seed=seed)
+    images = tf.gather(images, moves[0] + tf.range(image_shape[0]), axis=1, batch_dims=1)
+    images = tf.gather(images, moves[1] + tf.range(image_shape[1]), axis=2, batch_dims=1)
+    return tf.reshape(images, (-1, int(np.prod(image_shape))))
 
 
 def ordered_batches(

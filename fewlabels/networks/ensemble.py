@@ -54,14 +54,14 @@ def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
 
 
 def joined(networks: Sequence[keras.Model]) -> keras.Model:
-    """Join networks into one, whose scores before the softmax are the mean of theirs.
+    """Join networks into one, whose scores before the last activation are the mean of theirs.
 
     It has the last features of all of them, one beside the other.
 
     Parameters
     ----------
     networks : sequence of keras.Model
-        One or more; with the same input, and a last layer that is dense with a softmax over the same classes.
+        One or more; with the same input, and a last layer that is dense, of the same classes and the same activation.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def joined(networks: Sequence[keras.Model]) -> keras.Model:
         return first
     inputs = keras.Input(first.input_shape[1:], dtype=first.inputs[0].dtype)
     seen = keras.layers.Concatenate()([without_last_layer(network)(inputs) for network in networks])
-    last = keras.layers.Dense(first.output_shape[-1], activation="softmax")
+    last = keras.layers.Dense(first.output_shape[-1], activation=first.layers[-1].activation)
     model = keras.Model(inputs, last(seen))
     weights, biases = zip(*(network.layers[-1].get_weights() for network in networks), strict=True)
     last.set_weights([np.concatenate(weights) / len(networks), np.mean(biases, axis=0)])

@@ -22,7 +22,7 @@ from sklearn.utils._param_validation import Interval
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.architectures import edges
-from fewlabels.networks.batches import shuffled_batches
+from fewlabels.networks.batches import shifted, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.ensemble import classifier_on_embedding, joined, predicted_together
 from fewlabels.networks.muon import ConvolutionMuon
@@ -290,13 +290,8 @@ def _batches(
     """Make shuffled batches without end, each image shifted at random every time."""
     pixels, targets, rows = tf.constant(images), tf.constant(probabilities), tf.constant(order)
 
-    def shifted(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def look_up(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         which = tf.gather(rows, picked)
-        batch = tf.reshape(tf.gather(pixels, which), (-1, *image_shape))
-        batch = tf.pad(batch, [[0, 0], [shift, shift], [shift, shift], [0, 0]][: len(image_shape) + 1])
-        moves = tf.random.uniform((2, batch_size, 1), 0, 2 * shift + 1, tf.int32, seed=seed)
-        batch = tf.gather(batch, moves[0] + tf.range(image_shape[0]), axis=1, batch_dims=1)
-        batch = tf.gather(batch, moves[1] + tf.range(image_shape[1]), axis=2, batch_dims=1)
-        return tf.reshape(batch, (-1, int(np.prod(image_shape)))), tf.gather(targets, which)
+        return shifted(tf.gather(pixels, which), image_shape, shift, seed), tf.gather(targets, which)
 
-    return shuffled_batches(len(order), batch_size, seed, shifted)
+    return shuffled_batches(len(order), batch_size, seed, look_up)

@@ -18,8 +18,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from fewlabels.arrays import evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.networks.architectures import ARCHITECTURES, OPTIMIZERS
-from fewlabels.networks.batches import ordered_batches, predict_in_batches, shuffled_batches
+from fewlabels.networks.batches import ordered_batches, predict_in_batches, shifted, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
+from fewlabels.networks.ensemble import joined
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.parameters import WholeNumber, check_settings
 
@@ -50,6 +51,10 @@ class TrainingSettings:
         Stop after so many evaluations without a smaller validation loss.
     restarts : int
         How often to start again after a collapse.
+    networks : int
+        How many networks are trained and joined into one; each takes as long as the first.
+    shift : int
+        Images are moved by so many pixels at most, in each direction, anew every time that they are seen.
 
     Raises
     ------
@@ -69,6 +74,8 @@ class TrainingSettings:
     validation_share: float = 0.1
     patience: int = 8
     restarts: int = 3
+    networks: int = 1
+    shift: int = 0
 
     def __post_init__(self) -> None:
         check_settings(
@@ -80,6 +87,8 @@ class TrainingSettings:
             validation_share=Interval(Real, 0, 1, closed="neither"),
             patience=WholeNumber(1),
             restarts=WholeNumber(0),
+            networks=WholeNumber(1),
+            shift=WholeNumber(0),
         )
 
 
@@ -92,7 +101,10 @@ def train(
     settings: TrainingSettings,
     seed: int,
 ) -> NetworkClassifier:
-    """Train a network on a label set, from new initialisations until one does not collapse.
+    """Train a network on a label set, or several and join them; one that collapses is started again.
+
+    Networks of different initialisations err differently, so their mean errs less (B. Lakshminarayanan et al., "Simple
+    and scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017).
 
     Parameters
     ----------
@@ -143,18 +155,24 @@ def train(
     held_out = images[label_set.rows[validation_rows]], label_set.labels[validation_rows]
 
     keras.utils.set_random_seed(seed)  # tf.data shuffles by this seed, too
-    batches = _batches(images, label_set, train_rows, settings.batch_size, seed)
+    batches = _batches(images, label_set, train_rows, image_shape, settings, seed)
     curves: list[dict[str, float]] = []
-    for start in range(settings.restarts + 1):
+    trained: list[keras.Model] = []
+    collapsed = 0
+    for start in range(settings.networks + settings.restarts):
         keras.utils.set_random_seed((seed + start) % 2**32)
         model = ARCHITECTURES[settings.architecture](image_shape, n_classes)
         optimizer = OPTIMIZERS.get(settings.architecture, keras.optimizers.Adam)
         curves += _train_once(model, batches, held_out, optimizer, settings, start)
-        collapsed = len(counts) > 1 and has_collapsed(model, images[label_set.rows])
-        if not collapsed:
+        if len(counts) > 1 and has_collapsed(model, images[label_set.rows]):
+            collapsed += 1
+        else:
+            trained.append(model)
+        if len(trained) == settings.networks:
             break
-    without_optimizer = keras.Model(model.inputs, model.outputs, name=model.name)
-    return NetworkClassifier(without_optimizer, curves, collapsed_starts=start + collapsed, collapsed=collapsed)
+    network = joined(trained or [model])
+    without_optimizer = keras.Model(network.inputs, network.outputs, name=model.name)
+    return NetworkClassifier(without_optimizer, curves, collapsed_starts=collapsed, collapsed=not trained)
 
 
 def has_collapsed(network: keras.Model, images: NDArray[np.uint8]) -> bool:
@@ -229,13 +247,21 @@ def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *,
 
 
 def _batches(
-    images: NDArray[np.uint8], label_set: LabelSet, rows: NDArray[np.int64], batch_size: int, seed: int
+    images: NDArray[np.uint8],
+    label_set: LabelSet,
+    rows: NDArray[np.int64],
+    image_shape: Sequence[int],
+    settings: TrainingSettings,
+    seed: int,
 ) -> tf.data.Dataset:
     """Make shuffled batches without end; only row numbers are shuffled, and pixels stay bytes until in the network."""
     pixels, labels = tf.constant(images[label_set.rows[rows]]), tf.constant(label_set.labels[rows])
-    return shuffled_batches(
-        len(rows), batch_size, seed, lambda picked: (tf.gather(pixels, picked), tf.gather(labels, picked))
-    )
+
+    def look_up(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.gather(pixels, picked)
+        return shifted(batch, image_shape, settings.shift, seed) if settings.shift else batch, tf.gather(labels, picked)
+
+    return shuffled_batches(len(rows), settings.batch_size, seed, look_up)
 
 
 def _train_once(

@@ -253,13 +253,18 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
         seed=[1, 2, 3, 1],
         label_set=["all"] * 4,
         model=["nn"] * 4,
-        network__architecture=["edges", "edges", "compact", "study"],
-        network__steps=[report.EDGES_STEPS] * 2 + [1000] * 2,
+        network__steps=[4000] * 2 + [4000, 500],
+        network__networks=[2] * 2 + [1, 2],
+        network__shift=[1] * 2 + [1, 1],
         accuracy=[0.93, 0.94, 0.5, 0.6],
     )
     compared = results.compared(runs, report.load(PROJECT / report.PUBLISHED))
     sentences = report.findings(runs, compared, results.collapses(runs))
-    assert "With all 60,000 labels and 2,500 steps, the network reaches 93.50 ± 0.71 % (2 seeds)." in sentences
+    [sentence] = [sentence for sentence in sentences if "60,000 labels" in sentence]
+    assert sentence == (
+        "With all 60,000 labels, 2 networks joined, each of 4,000 steps on shifted images, reach "
+        "93.50 ± 0.71 % (2 seeds)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -357,10 +362,13 @@ def in_both_settings(seeds: list[int], default: list[float], strongest: list[flo
     return rows(seed=seeds * 2, clusters=[500] * 2 * count, accuracy=default + strongest, **shared, **changed)
 
 
-def test_the_strongest_setting_is_that_of_the_sweep_and_has_figures_of_its_own() -> None:
-    *_, setting = sweep.settings(yaml.safe_load(sweep.SWEEPS.read_text(encoding="utf-8"))["budgets"])
-    changed = {name: setting[name] for name in setting if name not in results.SWEPT and "label_sets" not in name}
-    assert changed == results.STRONGEST
+@pytest.mark.parametrize(("name", "changes"), [("budgets", results.STRONGEST), ("everything", results.EVERYTHING)])
+def test_the_pages_count_the_runs_of_a_sweep(name: str, changes: dict[str, object]) -> None:
+    *_, setting = sweep.settings(yaml.safe_load(sweep.SWEEPS.read_text(encoding="utf-8"))[name])
+    assert {one: setting[one] for one in setting if one not in results.SWEPT and "label_sets" not in one} == changes
+
+
+def test_the_strongest_setting_has_figures_of_its_own() -> None:
     runs = in_both_settings([1, 2], [0.80, 0.82], [0.83, 0.83])
     [row] = results.strongest_paired(runs).itertuples()
     assert (row.clusters, row.seeds, row.accuracy) == (500, 2, pytest.approx(0.83))

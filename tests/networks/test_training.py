@@ -25,13 +25,19 @@ CLASSES = 3
 # ---- networks that learn
 
 
-def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 1, **changes: Any) -> NetworkClassifier:
+def train(
+    images: NDArray[np.uint8],
+    label_set: LabelSet,
+    seed: int = 1,
+    image_shape: tuple[int, int] = SHAPE,
+    **changes: Any,
+) -> NetworkClassifier:
     settings = {"architecture": "compact", "steps": 60, "batch_size": 32, "validation_share": 0.2, "patience": 20}
     settings |= {"restarts": 0} | changes
     return training.train(
         images,
         label_set,
-        image_shape=SHAPE,
+        image_shape=image_shape,
         n_classes=CLASSES,
         settings=training.TrainingSettings(**settings),
         seed=seed,
@@ -141,6 +147,53 @@ def test_a_network_that_always_collapses_is_reported(monkeypatch: pytest.MonkeyP
     assert (trained.collapsed_starts, trained.collapsed) == (3, True)
     assert training.has_collapsed(trained.network, STRIPED)
     assert [row["start"] for row in trained.curves] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("starts", "restarts", "collapsed", "same_as"),
+    [
+        ((LIVE, LIVE), 0, 0, [0, 1]),
+        ((DEAD, LIVE, DEAD, LIVE), 2, 2, [1, 3]),
+        ((LIVE, DEAD, DEAD), 1, 2, [0]),
+    ],
+    ids=["both live", "one is started again, then the other", "one is left"],
+)
+def test_networks_are_joined(
+    starts: list[Callable[..., Any]], restarts: int, collapsed: int, same_as: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    use(monkeypatch, *(lambda *arguments, start=start: made.append(start(*arguments)) or made[-1] for start in starts))
+    trained = train(STRIPED, ALL, architecture="test", steps=2, learning_rate=0.1, restarts=restarts, networks=2)
+    assert len(made) == len(starts)
+    assert (trained.collapsed_starts, trained.collapsed) == (collapsed, False)
+    assert [row["start"] for row in trained.curves[::2]] == list(range(len(starts)))
+    scores = [np.log(made[number].predict(STRIPED, verbose=0)) for number in same_as]
+    shares = np.exp(np.mean(scores, axis=0))
+    np.testing.assert_allclose(trained.predict_proba(STRIPED), shares / shares.sum(axis=1, keepdims=True), rtol=1e-4)
+    assert len(same_as) == 1 or np.abs(scores[0] - scores[1]).max() > 0.01, "of initialisations of their own"
+
+
+def test_networks_of_the_study_are_joined_with_their_own_activation() -> None:
+    trained = train(np.repeat(STRIPED, 2, axis=1), ALL, architecture="study", steps=1, networks=2, image_shape=(8, 24))
+    assert trained.network.layers[-1].activation is keras.activations.sigmoid
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_images_are_shifted_where_that_is_asked_for(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never those held back."""
+    shown = []
+
+    def keep(model: keras.Model, batches: Any, held_out: Any, *rest: Any) -> list[dict[str, float]]:
+        shown.append(([images.numpy() for images, _ in batches.take(8)], held_out[0]))
+        return [{}]
+
+    monkeypatch.setattr(training, "_train_once", keep)
+    train(STRIPED, ALL, shift=shift)
+    [(batches, held_out)] = shown
+    known = {image.tobytes() for image in STRIPED}
+    assert {image.tobytes() for image in held_out} <= known
+    unchanged = np.mean([image.tobytes() in known for batch in batches for image in batch])
+    assert unchanged == 1 if shift == 0 else unchanged < 0.3
 
 
 def test_one_class_is_no_collapse(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ def train(label_set: LabelSet, seed: int = 1, **changes: Any) -> NetworkClassifi
         ("validation_share", [0, 1, -0.1, np.nan, None]),
         ("patience", [0, 1.5]),
         ("restarts", [-1, 0.5]),
+        ("networks", [0, 1.5]),
+        ("shift", [-1, 0.5]),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[Any]) -> None:
@@ -54,7 +56,7 @@ def test_a_setting_out_of_its_range_is_refused_by_name(field: str, values: list[
 
 
 def test_the_least_settings_are_taken() -> None:
-    assert training.TrainingSettings("edges", 1, 1, 1e-9, 1e-9, 1, 0).restarts == 0
+    assert training.TrainingSettings("edges", 1, 1, 1e-9, 1e-9, 1, 0, 1, 0).restarts == 0
 
 
 @pytest.fixture

@@ -271,6 +271,9 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.patience", 0, "0: should be greater than or equal to 1"),
         ("network.restarts", -1, "-1: should be greater than or equal to 0"),
         ("network.restarts", 101, "101: should be less than or equal to 100"),
+        ("network.networks", 0, "0: should be greater than or equal to 1"),
+        ("network.shift", -1, "-1: should be greater than or equal to 0"),
+        ("network.shift", 5, "5: should be less than or equal to 4"),
     ],
 )
 def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) -> None:

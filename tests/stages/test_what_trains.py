@@ -109,6 +109,8 @@ def test_hard_labels_train_the_network_of_the_parameters(
             network.validation_share,
             network.patience,
             network.restarts,
+            network.networks,
+            network.shift,
         ),
     }
 
