@@ -79,7 +79,8 @@ def cross_validated(
     >>> features = (images[:, :1] / 255).astype(np.float32)
     >>> bought = LabelSet.from_bought([0, 1, 2, 20, 21, 22], [0, 0, 0, 1, 1, 1])
     >>> graph, ridge = neighbour_graph(nearest_neighbours(features)), KernelRidgeClassifier(classes=range(2))
-    >>> how = {"image_shape": (8, 8), "n_classes": 2, "settings": StudentSettings(generations=1), "seed": 0}
+    >>> quick = StudentSettings(generations=1, images=2_000)
+    >>> how = {"image_shape": (8, 8), "n_classes": 2, "settings": quick, "seed": 0}
     >>> unseen = cross_validated(images, bought, features, graph, ridge, neighbour_weight=0.5, **how)
     >>> unseen["ridge"].argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
