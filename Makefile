@@ -1,5 +1,5 @@
-# Each target sets itself up: the first one on a fresh machine makes .venv from requirements.lock. For another Python
-# beside it: make fast PYTHON=python3.13 VENV=.venv-3.13
+# Each target sets itself up: the first one on a fresh machine makes .venv from requirements.lock. The other Pythons that
+# pyproject.toml allows are tested by hand: make fast PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV ?= .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -85,9 +85,9 @@ lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirem
 clean:  ## Remove the environments (the data stays in DVC's cache)
 	rm -rf .venv .venv-*
 
+# Most modules of the packages are never imported; one that is gets compiled then.
 $(ENVIRONMENT): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	# Most modules are never imported: those that are get compiled then.
 	$(VENV)/bin/pip install --quiet --no-compile --require-hashes --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

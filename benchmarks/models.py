@@ -130,7 +130,7 @@ def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels:
     start = time.perf_counter()
     model = train(images, label_set, image_shape=(28, 28), n_classes=10, settings=settings, seed=1)
     seconds = time.perf_counter() - start
-    what = f"{settings.steps} steps of {settings.batch_size}"
+    what = f"{model.curves[-1]['step']} steps of {settings.batch_size}"
     return {"what": what, "seconds": seconds, "accuracy": float(model.score(test_images, test_labels))}
 
 

@@ -81,7 +81,7 @@ STRONGEST = {"hog.cells": 12, "network.student.networks": 2, "network.student.ge
 EVERYTHING = {"network.steps": 4000, "network.networks": 2, "network.shift": 1}
 """What the sweep `everything` changes there, for the network on all labels."""
 IN_STRONGEST = "ours: ridge and two students, strongest setting"
-"""The model of a student in the strongest setting, in `curves`."""
+"""The name of the ensemble in that setting, in `curves`."""
 OURS_AMONG_PEERS = ("ridge, random", "ridge, active (ours)")
 """Contenders of `benchmarks.peers` that are ours."""
 
@@ -527,6 +527,7 @@ def collapses(results: pd.DataFrame) -> pd.DataFrame:
     study = trained[
         (trained["network.architecture"] == "study")
         & (trained["network.restarts"] == 0)
+        & (trained["network.networks"] == 1)
         & (trained["model"] == "nn")
         & (trained["images"] == FASHION)
     ]

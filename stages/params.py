@@ -109,6 +109,7 @@ def _scheduler(address: str) -> str:
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Networks = Annotated[int, Field(ge=1, le=100)]
 Shift = Annotated[int, Field(ge=0, le=4)]
 
 
@@ -225,7 +226,7 @@ class Few(_Strict):
 
 
 class Student(_Strict):
-    networks: Count
+    networks: Networks
     generations: Count
     epochs: Count
     dropout: Annotated[float, Field(ge=0, le=0.95)]
@@ -243,7 +244,7 @@ class Network(_Strict):
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     patience: Count
     restarts: Annotated[int, Field(ge=0, le=100)]
-    networks: Count
+    networks: Networks
     shift: Shift
     student: Student
 

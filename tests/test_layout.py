@@ -164,10 +164,7 @@ def test_every_public_function_and_class_has_an_example(path: Path) -> None:
             assert compiled or node.name.endswith("Error") or ">>> " in str(ast.get_docstring(node)), node.name
 
 
-def test_every_python_that_is_allowed_is_named_and_looked_for() -> None:
-    """In README.md, and in .ci/run, which runs the fast tests on the newest other one that it finds, too."""
+def test_readme_and_ruff_name_the_pythons_that_are_allowed() -> None:
     first, end = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", SETUP["project"]["requires-python"]).groups())
     assert f"With Python 3.{first} to 3.{end - 1}" in (PROJECT / "README.md").read_text(encoding="utf-8")
-    versions = " ".join(f"3.{minor}" for minor in reversed(range(first, end)))
-    assert f"for version in {versions}; do" in (PROJECT / ".ci/run").read_text(encoding="utf-8")
     assert SETUP["tool"]["ruff"]["target-version"] == f"py3{first}"

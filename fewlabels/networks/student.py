@@ -160,7 +160,8 @@ def train_student(
     steps = max(len(order) // batch_size, _least_steps(settings))
     steps = max(1, min(steps, settings.images // (settings.epochs * batch_size)))
     shown, targets = images[label_set.rows], label_set.probabilities
-    students = [_Student(image_shape, n_classes, settings, steps, seed + number) for number in range(settings.networks)]
+    seeds = [(seed + number) % 2**32 for number in range(settings.networks)]
+    students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
     for generation in range(settings.generations):
         if generation:
             targets = corrected(label_set, joined([one.network for one in students]), shown, classifier)

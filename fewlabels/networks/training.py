@@ -50,9 +50,10 @@ class TrainingSettings:
     patience : int
         Stop after so many evaluations without a smaller validation loss.
     restarts : int
-        How often to start again after a collapse.
+        How often to start again after a collapse, for all networks together.
     networks : int
-        How many networks are trained and joined into one; each takes as long as the first.
+        How many networks are trained and joined into one; each takes as long as the first. Fewer are joined where so
+        many starts collapse that none is left.
     shift : int
         Images are moved by so many pixels at most, in each direction, anew every time that they are seen.
 
@@ -117,13 +118,15 @@ def train(
     n_classes : int
     settings : TrainingSettings
     seed : int
-        Seeds the split, the initialisations and the order of the images.
+        Seeds the split, the first initialisation and the order and the shifts of the images; the next initialisation
+        has the next seed.
 
     Returns
     -------
     NetworkClassifier
-        With a row of `curves` for each evaluation of the validation data: `start` (0 for the first initialisation),
-        `step`, `loss`, `accuracy`, `validation_loss`, `validation_accuracy`.
+        With a row of `curves` for each evaluation of the validation data: `start`, the number of the initialisation,
+        from 0, be it for a further network or after a collapse; `step`, `loss`, `accuracy`, `validation_loss`,
+        `validation_accuracy`.
 
     Raises
     ------

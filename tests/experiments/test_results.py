@@ -363,7 +363,7 @@ def in_both_settings(seeds: list[int], default: list[float], strongest: list[flo
 
 
 @pytest.mark.parametrize(("name", "changes"), [("budgets", results.STRONGEST), ("everything", results.EVERYTHING)])
-def test_the_pages_count_the_runs_of_a_sweep(name: str, changes: dict[str, object]) -> None:
+def test_the_changes_that_pages_look_for_are_those_of_the_sweep(name: str, changes: dict[str, object]) -> None:
     *_, setting = sweep.settings(yaml.safe_load(sweep.SWEEPS.read_text(encoding="utf-8"))[name])
     assert {one: setting[one] for one in setting if one not in results.SWEPT and "label_sets" not in one} == changes
 

@@ -13,7 +13,7 @@ from synthetic import bars
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import LabelSet
 from fewlabels.networks import ensemble
-from fewlabels.networks.architectures import compact
+from fewlabels.networks.architectures import compact, study
 from fewlabels.networks.classifier import NetworkClassifier
 from fewlabels.networks.embedding import Embedding
 from fewlabels.networks.ensemble import classifier_on_embedding, joined, predicted_together, soft_voting
@@ -60,6 +60,14 @@ def test_joined_networks_average_their_scores_before_the_softmax(trained: Networ
     for one in (model, keras.models.load_model(tmp_path / "joined.keras")):
         np.testing.assert_allclose(NetworkClassifier(one).predict_proba(images), wanted, rtol=1e-4, atol=1e-6)
     assert joined([other]) is other
+
+
+def test_joined_networks_of_the_study_keep_their_activation() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 100), dtype=np.uint8)
+    networks = [study((10, 10), 3) for _ in range(2)]
+    one, other = (np.asarray(network(images)) for network in networks)
+    mean = (np.log(one / (1 - one)) + np.log(other / (1 - other))) / 2
+    np.testing.assert_allclose(joined(networks)(images), 1 / (1 + np.exp(-mean)), rtol=1e-4)
 
 
 def test_scores_without_a_fixed_sum_become_probabilities() -> None:

@@ -117,6 +117,13 @@ def test_the_same_seed_trains_the_same_network() -> None:
 
 
 @pytest.mark.usefixtures("small_network")
+def test_the_highest_seed_trains_two() -> None:
+    images, labels = bars(30)
+    trained = train(images, unsure(labels, 0.9), seed=2**32 - 1, networks=2, generations=1, epochs=1)
+    assert [row["start"] for row in trained.curves] == [0, 1]
+
+
+@pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize(("count", "steps"), [(20, 1), (61, 2)])
 def test_a_batch_is_no_larger_than_the_images_are_many(count: int, steps: int) -> None:
     """Bought labels that count repeatedly make an epoch longer, not a batch larger."""

@@ -29,7 +29,6 @@ def train(
     images: NDArray[np.uint8],
     label_set: LabelSet,
     seed: int = 1,
-    image_shape: tuple[int, int] = SHAPE,
     **changes: Any,
 ) -> NetworkClassifier:
     settings = {"architecture": "compact", "steps": 60, "batch_size": 32, "validation_share": 0.2, "patience": 20}
@@ -37,7 +36,7 @@ def train(
     return training.train(
         images,
         label_set,
-        image_shape=image_shape,
+        image_shape=SHAPE,
         n_classes=CLASSES,
         settings=training.TrainingSettings(**settings),
         seed=seed,
@@ -171,11 +170,6 @@ def test_networks_are_joined(
     shares = np.exp(np.mean(scores, axis=0))
     np.testing.assert_allclose(trained.predict_proba(STRIPED), shares / shares.sum(axis=1, keepdims=True), rtol=1e-4)
     assert len(same_as) == 1 or np.abs(scores[0] - scores[1]).max() > 0.01, "of initialisations of their own"
-
-
-def test_networks_of_the_study_are_joined_with_their_own_activation() -> None:
-    trained = train(np.repeat(STRIPED, 2, axis=1), ALL, architecture="study", steps=1, networks=2, image_shape=(8, 24))
-    assert trained.network.layers[-1].activation is keras.activations.sigmoid
 
 
 @pytest.mark.parametrize("shift", [0, 1])

@@ -272,6 +272,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.restarts", -1, "-1: should be greater than or equal to 0"),
         ("network.restarts", 101, "101: should be less than or equal to 100"),
         ("network.networks", 0, "0: should be greater than or equal to 1"),
+        ("network.networks", 101, "101: should be less than or equal to 100"),
         ("network.shift", -1, "-1: should be greater than or equal to 0"),
         ("network.shift", 5, "5: should be less than or equal to 4"),
     ],
