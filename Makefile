@@ -85,9 +85,8 @@ lock: $(ENVIRONMENT)  ## Pin every dependency of pyproject.toml anew in requirem
 clean:  ## Remove the environments (the data stays in DVC's cache)
 	rm -rf .venv .venv-*
 
-# Most modules of the packages are never imported; one that is gets compiled then.
 $(ENVIRONMENT): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --no-compile --require-hashes --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --require-hashes --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
