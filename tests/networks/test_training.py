@@ -25,12 +25,7 @@ CLASSES = 3
 # ---- networks that learn
 
 
-def train(
-    images: NDArray[np.uint8],
-    label_set: LabelSet,
-    seed: int = 1,
-    **changes: Any,
-) -> NetworkClassifier:
+def train(images: NDArray[np.uint8], label_set: LabelSet, seed: int = 1, **changes: Any) -> NetworkClassifier:
     settings = {"architecture": "compact", "steps": 60, "batch_size": 32, "validation_share": 0.2, "patience": 20}
     settings |= {"restarts": 0} | changes
     return training.train(

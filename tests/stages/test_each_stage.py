@@ -297,12 +297,5 @@ def test_few_images_are_trained_for_other_steps(images: int, steps: int, configu
     how = train_nn.training_settings(network, images)
     assert how.pop("steps") == steps
     assert how.pop("patience") == 4
-    assert set(how) == {
-        "architecture",
-        "batch_size",
-        "learning_rate",
-        "validation_share",
-        "restarts",
-        "networks",
-        "shift",
-    }
+    others = {"architecture", "batch_size", "learning_rate", "validation_share", "restarts", "networks", "shift"}
+    assert set(how) == others
