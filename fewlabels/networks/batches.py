@@ -55,7 +55,7 @@ def shifted(batch: tf.Tensor, image_shape: Sequence[int], shift: int, seed: int)
     batch : tf.Tensor of uint8, shape (n, pixels)
     image_shape : (int, int) or (int, int, 3)
     shift : int
-        Pixels at most.
+        Pixels at most; with 0 the batch itself is returned.
     seed : int
 
     Returns
@@ -68,6 +68,8 @@ def shifted(batch: tf.Tensor, image_shape: Sequence[int], shift: int, seed: int)
     >>> sorted({int(sum(image)) for image in shifted(ones, (3, 3), 1, seed=0).numpy()})
     [4, 6, 9]
     """
+    if shift == 0:
+        return batch
     images = tf.reshape(batch, (-1, *image_shape))
     images = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]][: len(image_shape) + 1])
     moves = tf.random.uniform((2, tf.shape(images)[0], 1), 0, 2 * shift + 1, tf.int32, seed=seed)

@@ -261,8 +261,7 @@ def _batches(
     pixels, labels = tf.constant(images[label_set.rows[rows]]), tf.constant(label_set.labels[rows])
 
     def look_up(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.gather(pixels, picked)
-        return shifted(batch, image_shape, settings.shift, seed) if settings.shift else batch, tf.gather(labels, picked)
+        return shifted(tf.gather(pixels, picked), image_shape, settings.shift, seed), tf.gather(labels, picked)
 
     return shuffled_batches(len(rows), settings.batch_size, seed, look_up)
 

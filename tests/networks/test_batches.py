@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewlabels.networks.batches import CHUNK, ordered_batches, predict_in_batches, shuffled_batches
+from fewlabels.networks.batches import CHUNK, ordered_batches, predict_in_batches, shifted, shuffled_batches
 from fewlabels.networks.quiet_keras import keras, tf
 
 
@@ -56,3 +56,8 @@ def test_dropout_is_off_when_a_network_is_asked() -> None:
         [keras.Input((4,), dtype="uint8"), keras.layers.Rescaling(1.0), keras.layers.Dropout(0.9)]
     )
     np.testing.assert_array_equal(predict_in_batches(network, np.ones((50, 4), np.uint8)), np.ones((50, 4), np.float32))
+
+
+def test_a_batch_that_is_not_shifted_is_the_batch_itself() -> None:
+    batch = tf.ones((2, 9), tf.uint8)
+    assert shifted(batch, (3, 3), 0, seed=0) is batch
