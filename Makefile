@@ -64,6 +64,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large 
 	$(if $(QUICK),,python -m benchmarks.pipeline)
 	$(if $(QUICK),,python -m benchmarks.growth)
 	$(if $(QUICK),,python -m benchmarks.scale)
+	$(if $(QUICK),,python -m benchmarks.pipeline_on_pile)
 
 peers: $(ENVIRONMENT)  ## Compare with what a user would pick instead, some 20 minutes, needs a C++ compiler; QUICK=1 for a check
 	pip install --quiet --require-hashes --no-build-isolation --requirement requirements-peers.lock

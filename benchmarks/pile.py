@@ -8,6 +8,7 @@ the pipeline reads, with the test images as they are: `data: {source: idx, folde
 """
 
 import argparse
+import hashlib
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,6 +29,8 @@ SHIFT, SCALE = 2.0, 0.1
 KEY = 20
 """Of the random numbers."""
 BATCH = 1024
+LABELS = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"
+"""SHA-256 of the labels of Fashion-MNIST's training images."""
 
 
 def main() -> None:
@@ -39,18 +42,35 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.folder or PILES / str(asked.rows)
     with connected("local", folder / "scratch", workers=asked.workers) if asked.workers else nullcontext():
-        images, labels = pile(asked.rows, folder)
+        images, _ = pile(asked.rows, folder)
     print(f"{folder}: {len(images):,} images in {images.chunks:,} files")
     if asked.idx:
-        write_idx(folder / "idx" / "train-images-idx3-ubyte", images, (SIDE, SIDE))
-        write_idx(folder / "idx" / "train-labels-idx1-ubyte", labels)
-        write_idx(folder / "idx" / "t10k-images-idx3-ubyte", Pool(FLAT / "test_images.npy"), (SIDE, SIDE))
-        write_idx(folder / "idx" / "t10k-labels-idx1-ubyte", Pool(FLAT / "test_labels.npy"))
+        pile_as_idx(asked.rows, folder)
+
+
+def pile_as_idx(count: int, folder: Path) -> Path:
+    """Write a pile, and the four IDX files of its folder `idx`, unless all are there; give that folder."""
+    images, labels = pile(count, folder)
+    for name, rows, shape in (
+        ("train-images-idx3-ubyte", images, (SIDE, SIDE)),
+        ("train-labels-idx1-ubyte", labels, ()),
+        ("t10k-images-idx3-ubyte", Pool(FLAT / "test_images.npy"), (SIDE, SIDE)),
+        ("t10k-labels-idx1-ubyte", Pool(FLAT / "test_labels.npy"), ()),
+    ):
+        if not (folder / "idx" / name).exists():
+            write_idx(folder / "idx" / name, rows, shape)
+    return folder / "idx"
 
 
 def pile(count: int, folder: Path, chunk: int = CHUNK) -> tuple[Pool, Pool]:
-    """Write the images and labels of a pile; a pile that was cut short goes on."""
-    originals, labels = Pool((FLAT / "train_images.npy").resolve()), Pool((FLAT / "train_labels.npy").resolve())
+    """Write the images and labels of a pile; a pile that was cut short goes on, and one that is there stays.
+
+    Raises
+    ------
+    SystemExit
+        With one line, if data/flat has other images than Fashion-MNIST's, such as those of a pile.
+    """
+    originals, labels = _originals()
     rows = Pool(np.broadcast_to(np.uint8(0), count), chunk)
     made: tuple[Pool, Pool] = current().map(
         _images_and_labels,
@@ -62,6 +82,14 @@ def pile(count: int, folder: Path, chunk: int = CHUNK) -> tuple[Pool, Pool]:
         label="images",
     )
     return made
+
+
+def _originals() -> tuple[Pool, Pool]:
+    paths = [(FLAT / f"train_{kind}.npy").resolve() for kind in ("images", "labels")]
+    labels = np.load(paths[1]) if all(path.is_file() for path in paths) else np.empty(0)
+    if hashlib.sha256(labels.tobytes()).hexdigest() != LABELS:
+        raise SystemExit(f"{FLAT}: not Fashion-MNIST's training images; `dvc repro flatten` writes them")
+    return Pool(paths[0]), Pool(paths[1])
 
 
 def write_idx(path: Path, rows: Pool, shape: tuple[int, ...] = ()) -> None:

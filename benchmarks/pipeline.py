@@ -1,11 +1,13 @@
 """Time the whole pipeline and each stage of it from nothing, and again from the cache: `python -m benchmarks.pipeline`.
 
 Runs a commit, the last one if none is named, in a clone of its own with an empty cache, so that the work tree is left
-alone. Several, `python -m benchmarks.pipeline HEAD~3 HEAD HEAD~3 HEAD`, take turns; what the last has taken is written
-to metrics/benchmarks.json.
+alone. Several, `python -m benchmarks.pipeline HEAD~3 HEAD HEAD~3 HEAD`, take turns, and their label sets are compared
+with those of the first: how many are equal to the last byte, and in how many images soft labels have another likeliest
+class. Written to metrics/benchmarks.json.
 """
 
 import argparse
+import io
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
@@ -29,23 +32,37 @@ RUNNING = re.compile(r"Running stage '(.+)':")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commits", nargs="*", default=["HEAD"], metavar="COMMIT")
+    rows: list[dict[str, Any]] = []
+    first: dict[str, bytes] = {}
     for commit in parser.parse_args().commits:
         with tempfile.TemporaryDirectory() as folder:
-            row, stages = measure(Path(folder), commit)
-        print(commit)
-        print_table([row])
+            row, stages, label_sets = measure(Path(folder), commit)
+        first = first or label_sets
+        rows.append(row | {"label_sets": compared(first, label_sets)})
+        print_table(rows)
         print_stages(stages)
-    record("pipeline", [row], [{**row, "stages": stages}])
+    record("pipeline", rows, [rows[-1] | {"stages": stages}])
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the rows of one section of metrics/benchmarks.json."""
     table = Table(title="dvc repro, default parameters")
-    for heading in rows[0]:
-        table.add_column(heading.replace("_", " "), justify="right")
+    figures = [name for name in rows[0] if name not in ("commit", "label_sets")]
+    for heading in ("commit", *figures, *rows[0]["label_sets"]):
+        table.add_column("\n".join(heading.split("_")), justify="right" if heading != "commit" else "left")
     for row in rows:
-        table.add_row(*(f"{value:.2f}" for value in row.values()))
+        shown = (f"{row[name]:.2f}" for name in figures)
+        table.add_row(row["commit"], *shown, *map(str, row["label_sets"].values()))
     Console(width=120).print(table)
+
+
+def compared(first: dict[str, bytes], label_sets: dict[str, bytes]) -> dict[str, Any]:
+    """Compare the files of the label sets of two runs."""
+    equal = sum(first.get(name) == content for name, content in label_sets.items())
+    found: dict[str, Any] = {"equal_label_sets": f"{equal} of {len(first)}"}
+    labels = [np.load(io.BytesIO(one["propagated_soft"]))["labels"] for one in (first, label_sets)]
+    other = np.count_nonzero(np.not_equal(*labels)) if len(labels[0]) == len(labels[1]) else max(map(len, labels))
+    return found | {"other_soft_labels": int(other)}
 
 
 def print_stages(rows: list[dict[str, Any]]) -> None:
@@ -59,8 +76,8 @@ def print_stages(rows: list[dict[str, Any]]) -> None:
     Console(width=120).print(table)
 
 
-def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Clone, run cold, run again; give the whole, and the seconds of each stage of the first run.
+def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, bytes]]:
+    """Clone, run cold, run again; give the whole, the seconds of each stage of the first run, and its label sets.
 
     The peak is that of the largest stage; core seconds do not depend on other load.
     """
@@ -77,14 +94,20 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
     spent = os.times()
     costs = [files.load_json(path) for path in (clone / "data/costs").iterdir()]
     cache = sum(path.stat().st_size for path in (clone / ".dvc/cache").rglob("*") if path.is_file())
-    row = {
+    row: dict[str, Any] = {
+        "commit": _short_name(clone),
         "cold_seconds": cold,
         "cached_seconds": cached,
         "core_seconds": spent.children_user - before.children_user + spent.children_system - before.children_system,
         "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
         "cache_gib": cache / 2**30,
     }
-    return row, stages
+    return row, stages, {path.stem: path.read_bytes() for path in sorted((clone / "data/labels").glob("*.npz"))}
+
+
+def _short_name(clone: Path) -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=clone, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
 
 def _run(clone: Path, environment: dict[str, str]) -> list[dict[str, Any]]:

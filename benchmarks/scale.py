@@ -80,13 +80,12 @@ def main() -> None:
         folder = PILES / str(images)
         if not (folder / "labels").is_dir():
             pile(images, folder)
-        seconds: dict[str, float] = {}
         for engine in asked.engines:
             if engine == MEMORY and images > LARGEST_IN_MEMORY:
                 continue
-            kill_after = {step: seconds.get(step, 10) / 3 for step in TO_KILL_IN} if engine == KILLED else {}
+            unharmed = {run["step"]: run["seconds"] for run in runs if (run["images"], run["engine"]) == (images, TWO)}
+            kill_after = {step: unharmed.get(step, 10) / 3 for step in TO_KILL_IN} if engine == KILLED else {}
             measured = alone(_measure, folder, engine, kill_after)
-            seconds = {run["step"]: run["seconds"] for run in measured}
             runs += [{"images": images, "engine": engine, **run} for run in measured]
             print_table(summary(runs))
             if not asked.dry:
@@ -310,10 +309,11 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Compare the results of all engines; of the one that kills a worker, seconds count of steps in which it did."""
     by_engine = {run["engine"]: run for run in runs if run["killed"] or run["engine"] != KILLED}
     disk = by_engine.get(DISK, {})
-    bounded = [run for engine, run in by_engine.items() if engine not in (MEMORY, WHOLE)]
-    digests = [run["digest"] for engine, run in by_engine.items() if engine != WHOLE]
+    bounded = [run for run in runs if run["engine"] not in (MEMORY, WHOLE)]
+    digests = [run["digest"] for run in runs if run["engine"] != WHOLE]
     row = {
         "images": runs[0]["images"],
         "step": runs[0]["step"],

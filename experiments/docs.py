@@ -14,7 +14,19 @@ from typing import Any
 import pandas as pd
 import tabulate
 
-from benchmarks import dimensions, kmeans, models, neighbours, other_images, own_images, peers, person, pipeline, scale
+from benchmarks import (
+    dimensions,
+    kmeans,
+    models,
+    neighbours,
+    other_images,
+    own_images,
+    peers,
+    person,
+    pipeline,
+    pipeline_on_pile,
+    scale,
+)
 from experiments import charts, report, repository, results, table
 from stages import command, files
 
@@ -88,6 +100,7 @@ def printed_tables() -> dict[str, str]:
         "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
         "network": lambda rows: models.print_table("network", rows),
         "pipeline": pipeline.print_table,
+        "pipeline_on_pile": pipeline_on_pile.print_table,
         "which_features": own_images.print_features,
         "suspects": own_images.print_suspects,
         "sizes": own_images.print_sizes,
@@ -95,7 +108,7 @@ def printed_tables() -> dict[str, str]:
     }
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     on_paper = _printed(partial(scale.print_on_paper, recorded["scale"]["rows"]))
-    stages = _printed(partial(pipeline.print_stages, recorded["pipeline"]["runs"][0]["stages"]))
+    stages = _printed(partial(pipeline.print_stages, recorded["pipeline"]["runs"][-1]["stages"]))
     return shown | {"scale_on_paper": on_paper, "pipeline_stages": stages, "run": _printed(lambda: table.show(details))}
 
 

@@ -59,6 +59,8 @@ IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run by our workers when they start: the terminal sends Ctrl-C to them, too, and the client ends them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application")
 
+fingerprint()  # is remembered: workers of `served` import this at their start, and are asked much later
+
 
 class Cluster(Local):
     """Run on the workers of a Dask scheduler.
@@ -69,7 +71,7 @@ class Cluster(Local):
     scratch : Path
         A folder that the client and all workers see under the same path, see `Local`.
     chunk : int, default=20480
-        Rows that a task works through at least.
+        Rows that a task works through, about: whole files, fewer where they have more than some 32 MB.
 
     Raises
     ------
@@ -143,13 +145,13 @@ class Cluster(Local):
     def _write(self, work: Pass, numbers: Sequence[int], folders: Sequence[Path]) -> None:
         group = self._group(work)
         parts = [numbers[first : first + group] for first in range(0, len(numbers), group)]
-        with self._specified(work) as spec:
+        with self._specified(work) as spec, self._faults_named(work):
             self._finish(self.client.map(_write_chunks, parts, spec=spec, folders=list(folders), pure=False), work)
 
     def _reduced(self, work: Pass, combine: Callable[[Any, Any], Any]) -> Any:
         group = self._group(work)
         parts = [range(first, min(first + group, work.chunks)) for first in range(0, work.chunks, group)]
-        with self._specified(work) as spec:
+        with self._specified(work) as spec, self._faults_named(work):
             tasks = self.client.map(_reduce_chunks, parts, spec=spec, combine=combine, pure=False)
 
             def join(futures: Iterator[Any]) -> Any:
@@ -191,8 +193,6 @@ class Cluster(Local):
 
     def _finish(self, tasks: Sequence[Any], work: Pass, wanted: Any = None) -> Any:
         """Wait for all tasks, with a progress bar, and give the result of one; the first error ends all."""
-        from distributed import CancelledError, KilledWorker
-
         done: SimpleQueue[Any] = SimpleQueue()
         for task in tasks:
             task.add_done_callback(done.put)
@@ -201,20 +201,40 @@ class Cluster(Local):
                 for _ in tasks:
                     task = self._next(done, work)
                     if task.status != "finished":
-                        task.result()  # raises its error
+                        self._result(task, work)  # raises its error; lost with its worker, it is computed again
                     bar.update()
-            return wanted.result(timeout=STALLED) if wanted is not None else None
-        except KilledWorker as error:
-            raise EngineError(
-                f"engine.scheduler: {self.address}: {work.name}: a task ended {FAILURES + 1} workers, the last on "
-                f"{error.last_worker.host}: did it need more memory than they have? That is engine.memory with "
-                "`local`, else --memory-limit"
-            ) from None
-        except CancelledError:
-            raise EngineError(f"engine.scheduler: {self.address}: went away during {work.name}") from None
+            return self._result(wanted, work) if wanted is not None else None
         finally:
             with suppress(Exception):  # there is nobody to tell
                 self.client.cancel([task for task in tasks if not task.done()], force=True)
+
+    def _result(self, task: Any, work: Pass) -> Any:
+        try:
+            return task.result(timeout=STALLED)
+        except TimeoutError:
+            if task.status == "error":  # it is the task's own
+                raise
+            raise self._stalled(STALLED, work) from None
+
+    def _stalled(self, seconds: float, work: Pass) -> EngineError:
+        return EngineError(f"engine.scheduler: {self.address}: no task done for {seconds} s, during {work.name}")
+
+    @contextmanager
+    def _faults_named(self, work: Pass) -> Iterator[None]:
+        """Say in one line what has ended a pass, or kept it from being begun."""
+        from distributed import CancelledError, KilledWorker
+        from distributed.client import ClosedClientError
+
+        where = f"engine.scheduler: {self.address}"
+        try:
+            yield
+        except KilledWorker as error:
+            raise EngineError(
+                f"{where}: {work.name}: a task ended {FAILURES + 1} workers, the last on {error.last_worker.host}: did "
+                "it need more memory than they have? That is engine.memory with `local`, else --memory-limit"
+            ) from None
+        except (CancelledError, ClosedClientError):
+            raise EngineError(f"{where}: went away during {work.name}, or before") from None
 
     def _next(self, done: "SimpleQueue[Any]", work: Pass) -> Any:
         """Wait for the next task that is done, for as long as there are workers."""
@@ -232,7 +252,7 @@ class Cluster(Local):
                     "did they need more memory than they have?"
                 )
             if time.monotonic() > started + stalled:
-                raise EngineError(f"engine.scheduler: {self.address}: no task done for {stalled} s, during {work.name}")
+                raise self._stalled(stalled, work)
 
 
 def chunks_of_task(chunks: int, wanted: float = 1) -> int:
@@ -277,7 +297,7 @@ def connected(
     memory : str, default="1.5 GB"
         Of each of them: a process that needs more is ended.
     chunk : int, default=20480
-        Rows that a task works through at least.
+        Rows that a task works through, about: whole files, fewer where they have more than some 32 MB.
 
     Yields
     ------

@@ -18,10 +18,10 @@ from fewlabels import pictures
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
 from fewlabels.pool import Rows, as_pool
-from fewlabels.run import Local
+from fewlabels.run import current
 from fewlabels.spreading.copies import label_copies
 from fewlabels.suspects import suspects
-from stages import command, files, inputs, label_sets, params, predictions
+from stages import command, engine, files, inputs, label_sets, params, predictions
 from stages.registry import LABEL_SETS
 
 PILE, SUSPECTS, SHEET = Path("data/pile.csv"), Path("data/suspects.csv"), Path("data/contact_sheet.png")
@@ -51,7 +51,13 @@ class Labels(NamedTuple):
 
 
 def main() -> None:
-    settings, classes = params.load(), inputs.class_names()
+    settings = params.load()
+    with engine.running(settings, "auto-label"):
+        _label(settings)
+
+
+def _label(settings: params.Params) -> None:
+    classes = inputs.class_names()
     model = _best(settings)
     if model is None:
         print(f"{PILE}: empty, because label_sets trains neither ridge nor ensemble, or too few labels were bought")
@@ -82,12 +88,10 @@ def main() -> None:
 
 def model_labels(probabilities: Rows, least: float) -> Labels:
     """Label pictures by a model: `unsure` where its likeliest class is less likely than the least confidence."""
-    labels, confidence = (as_pool(rows).array() for rows in Local().map(_likeliest, probabilities, outputs=2))
+    labels, confidence = (
+        as_pool(rows).array() for rows in current().map(predictions.likeliest, probabilities, outputs=2)
+    )
     return Labels(labels, confidence, np.where(confidence >= least, MODEL, UNSURE).astype(np.uint8))
-
-
-def _likeliest(_: slice, probabilities: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1, initial=0)
 
 
 def known_labels(by_model: Labels, bought: LabelSet, audit: LabelSet, originals: NDArray[np.int64]) -> Labels:

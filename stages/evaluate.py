@@ -16,7 +16,7 @@ from fewlabels import pictures
 from fewlabels.arrays import Floats, evenly_spaced
 from fewlabels.label_set import UNKNOWN
 from fewlabels.scores import accuracy_interval, classifier_scores, cluster_purity, confidence_scores, label_set_scores
-from stages import command, files, inputs, label_sets, params, predictions
+from stages import command, engine, files, inputs, label_sets, params, predictions
 from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
 
 PLOTS, PICTURES = Path("data/plots"), Path("data/pictures")
@@ -27,7 +27,13 @@ ENOUGH = 10
 
 
 def main() -> None:
-    settings, classes = params.load(), inputs.class_names()
+    settings = params.load()
+    with engine.running(settings, "evaluate"):
+        _evaluate(settings)
+
+
+def _evaluate(settings: params.Params) -> None:
+    classes = inputs.class_names()
     asked = settings.oracle == "people"
     true_labels, judged_labels = _asked_labels(settings) if asked else _true_labels()
     assignments = files.load_rows(inputs.CLUSTERS / "assignments.npy")

@@ -8,7 +8,7 @@ some thousand images in each.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ def _from_idx(settings: params.Params) -> None:
     for name, (images_file, shape, labels) in parts.items():
         _save_images(name, shape[0], settings, partial(idx.read_rows, images_file, shape))
         files.save_array(FLAT / f"{name}_labels.npy", labels)
-        _save_names(name, [f"{name}/{row:05}" for row in range(shape[0])])
+        _save_names(name, (f"{name}/{row:05}" for row in range(shape[0])))
     files.save_json(FLAT / "classes.json", classes)
     files.save_table(REJECTED, [], ("file", "reason"))
 
@@ -188,7 +188,7 @@ def _save(read: _Read, test: NDArray[np.bool_], settings: params.Params) -> None
     for part, rows in (("train", np.flatnonzero(~test)), ("test", np.flatnonzero(test))):
         _save_images(part, len(rows), settings, partial(_some_rows, read.pixels, read.rows[rows]))
         files.save_array(FLAT / f"{part}_labels.npy", read.labels[rows])
-        _save_names(part, [read.pictures[row].file for row in rows])
+        _save_names(part, (read.pictures[row].file for row in rows))
         print(
             f"{part}: {len(rows):,} images, {len(np.unique(read.labels[rows][read.labels[rows] != UNKNOWN]))} classes"
         )
@@ -216,9 +216,10 @@ def _save_images(part: str, count: int, settings: params.Params, read: Callable[
     chunk = chunk_of(length)
     starts = tqdm(range(0, count, chunk), desc=f"{part} images", unit=" chunks", leave=False, disable=None)
     chunks = (read(start, min(chunk, count - start)) for start in starts)
-    most = min(settings.pool.in_memory * length, MEMORY_SHARE * _memory())
-    if part == "train" and count * length > most:
-        print(f"{part}: more than pool.in_memory: written as {-(-count // chunk):,} files", flush=True)
+    limits = {"pool.in_memory": settings.pool.in_memory * length, "a sixteenth of the memory": MEMORY_SHARE * _memory()}
+    exceeded = " and ".join(name for name, limit in limits.items() if count * length > limit)
+    if part == "train" and exceeded:
+        print(f"{part}: more than {exceeded}: written as {-(-count // chunk):,} files", flush=True)
         with files.folder_written(path) as folder:
             for number, values in enumerate(chunks):
                 pool.write(folder, number, values)
@@ -230,13 +231,13 @@ def _save_images(part: str, count: int, settings: params.Params, read: Callable[
             out.write(values.tobytes())
 
 
-def _save_names(part: str, names: Sequence[str]) -> None:
+def _save_names(part: str, names: Iterable[str]) -> None:
     """Write what the rows are called; of test images, which there may be none of, as JSON: DVC wants no empty file."""
     if part == "test":
-        files.save_json(FLAT / "test_names.json", names)
+        files.save_json(FLAT / "test_names.json", list(names))
         return
-    with files.atomic_write(FLAT / "names.txt") as partial:
-        partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="\n")
+    with files.atomic_write(FLAT / "names.txt") as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{name}\n" for name in names)
 
 
 def _remarks(read: _Read, test: NDArray[np.bool_]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from stages import files
@@ -36,6 +37,12 @@ def save(classifier: str, label_set: str, arrays: dict[str, NDArray[Any]]) -> No
 
 def load(classifier: str, label_set: str) -> dict[str, NDArray[Any]]:
     return files.load_arrays(path_of(classifier, label_set))
+
+
+def likeliest(_: slice, probabilities: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Give the likeliest class of each row, and its probability. Here, because workers import what a run calls: they
+    cannot find it in a stage that calls it, which Python has under another name."""
+    return probabilities.argmax(axis=1).astype(np.uint8), probabilities.max(axis=1, initial=0)
 
 
 def remove_others(models: Iterable[tuple[str, str]]) -> None:

@@ -10,6 +10,8 @@ from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import confident_labels, soft_labels
 from stages import command, engine, files, inputs, label_sets, params, ridge
 
+NOTHING = LabelSet.from_bought([], [])
+
 
 def main() -> None:
     settings = params.load()
@@ -18,22 +20,32 @@ def main() -> None:
     originals = files.load_array(inputs.FEATURES / "originals.npy")
     trained_on = ~np.isin(originals, originals[files.load_array(label_sets.AUDIT_ROWS)])
     with engine.running(settings, "propagate"):
-        assignments, distances = inputs.clusters()
-        near = trained_on & as_pool(within_percentile(assignments, distances, settings.percentile)).array()
-        for name, bought, label_set in (
-            ("propagated", representatives, propagate(representatives, assignments, trained_on)),
-            ("partially_propagated", representatives, propagate(representatives, assignments, near)),
-            ("propagated_soft", active, _soft_labels(active, settings, trained_on)),
+        for name, bought, spread in (
+            ("propagated", representatives, _over_clusters),
+            ("partially_propagated", representatives, _near_centroids),
+            ("propagated_soft", active, _soft_labels),
         ):
+            # What nobody trains on is not made: each set may have a row for every image.
+            label_set = NOTHING if not settings.label_sets.wants(name) else spread(bought, settings, trained_on)
             label_sets.save(name, label_set)
             if len(label_set):
                 print(f"{name}: {int(bought.bought.sum()):,} labels spread to {len(label_set):,} images")
 
 
+def _over_clusters(representatives: LabelSet, settings: params.Params, trained_on: NDArray[np.bool_]) -> LabelSet:
+    return propagate(representatives, inputs.clusters()[0], trained_on)
+
+
+def _near_centroids(representatives: LabelSet, settings: params.Params, trained_on: NDArray[np.bool_]) -> LabelSet:
+    assignments, distances = inputs.clusters()
+    near = as_pool(within_percentile(assignments, distances, settings.percentile)).array()
+    return propagate(representatives, assignments, trained_on & near)
+
+
 def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[np.bool_]) -> LabelSet:
-    """Give soft labels to images whose likeliest class is probable enough; to none, if nobody trains on them."""
-    if not settings.label_sets.wants("propagated_soft") or not len(active):
-        return LabelSet.from_bought([], [])
+    """Give soft labels to images whose likeliest class is probable enough."""
+    if not len(active):
+        return NOTHING
     probabilities, weight = soft_labels(
         inputs.features("train"),
         neighbour_graph(files.load_rows(inputs.FEATURES / "neighbours.npy")),

@@ -65,7 +65,8 @@ def _from_labels(settings: params.Params, originals: NDArray[np.int64]) -> None:
         rounds = questions.sizes(settings)
         bought["active"] = simulate(query, features, annotators["active"], settings.clusters, rounds=rounds)
 
-    _save(bought | {"all": (known, true_labels[known])}, originals)
+    bought["all"] = (known, true_labels[known]) if settings.label_sets.wants("all") else NOTHING
+    _save(bought, originals)
     for name, annotator in annotators.items():
         if annotator.log:
             print(f"{name}: {len(bought[name][0]):,} labels bought in {len(annotator.log)} rounds")

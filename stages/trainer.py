@@ -136,8 +136,9 @@ def _run(settings: params.Params, classifier: str, name: str, train: Train) -> A
 
 def unlabelled(label_set: LabelSet, count: int) -> NDArray[np.int64]:
     """Choose the training images, evenly spaced, whose label was not bought."""
-    rows = np.setdiff1d(np.arange(count), label_set.rows[label_set.bought])
-    return rows[evenly_spaced(len(rows), UNLABELLED)]
+    bought = label_set.rows[label_set.bought]
+    places = evenly_spaced(count - len(bought), UNLABELLED)  # among the others, which are not written down: all may be
+    return places + np.searchsorted(bought - np.arange(len(bought)), places, side="right")
 
 
 def _predictions(trained: Trained, label_set: LabelSet, everywhere: Rows) -> dict[str, NDArray[Any]]:

@@ -8,12 +8,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
 
+from fewlabels.run import Local
+from stages import engine
 from stages.registry import CLASSIFIERS
 
 PROJECT = Path(__file__).parents[1]
@@ -47,6 +50,36 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
     },
 }
 """Values for params.yaml, besides the folder of the images. Two networks only, because each waits for TensorFlow."""
+
+
+class NotedRun(Local):
+    """Runs here, in place of a cluster, and notes for each pass how many rows it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.rows: list[int] = []
+
+    def map(self, function: Callable[..., Any], *sources: Any, **how: Any) -> Any:
+        self.rows.append(len(sources[0]))
+        return super().map(function, *sources, **how)
+
+    def map_reduce(self, function: Callable[..., Any], combine: Callable[..., Any], *sources: Any, **how: Any) -> Any:
+        self.rows.append(len(sources[0]))
+        return super().map_reduce(function, combine, *sources, **how)
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> NotedRun:
+    """What the stages of this test compute on where params.yaml names a scheduler."""
+    run = NotedRun()
+
+    def connected(scheduler: str, *_: object, **__: object) -> NotedRun:
+        run.asked.append(scheduler)
+        return run
+
+    monkeypatch.setattr(engine, "connected", connected)
+    return run
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """Where the stages compute changes no result: as arrays, as pools on disk, on a cluster, and after a failure."""
 
 import os
+import runpy
 import signal
 import sys
 import threading
@@ -24,7 +25,7 @@ from fewlabels.features import hog
 from fewlabels.features.hog import oriented_gradients
 from fewlabels.pool import Pool, as_pool
 from fewlabels.run import EngineError
-from stages import auto_label, describe, engine, files, flatten, inputs, params, reading
+from stages import auto_label, command, describe, engine, files, flatten, inputs, params, predictions, reading
 
 STAGES = [
     "flatten",
@@ -35,9 +36,12 @@ STAGES = [
     "select_representatives",
     "propagate",
     "train_ridge",
+    "evaluate",
     "auto_label",
 ]
-FOLDERS = ("features", "clusters", "labels", "predictions")
+AS_DVC = ("evaluate", "auto_label")
+"""Stages that are started as DVC does: as the main module, which is another one in workers that others started."""
+FOLDERS = ("data/features", "data/clusters", "data/labels", "data/predictions", "metrics")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,8 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: dict[str, 
     settings |= {"clusters": 30, "features": "hog"}
     settings["data"] |= {"source": "idx", "folder": "x", "image_shape": list(BARS), "classes": ["one", "two", "three"]}
     settings["cluster_margin"] |= {"first_round": 10}
+    predictions.save("nn", "propagated_soft", {"untrained": np.array("is not, here")})
+    files.save_json(predictions.curves_of("propagated_soft"), [])
     trained = {"lr": [], "lr_distances": [], "nn": ["propagated_soft"], "ridge": ["active"], "ensemble": []}
     settings["label_sets"] = trained
     for section, values in changes.items():
@@ -73,14 +79,19 @@ def run(stages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in stages:
         with monkeypatch.context() as patched:
             patched.setattr(sys, "argv", ["stage", *(["active"] if name == "train_ridge" else [])])
-            import_module(f"stages.{name}").main()
+            if name in AS_DVC:
+                patched.setattr(command, "ROOT", Path.cwd())
+                patched.delitem(sys.modules, f"stages.{name}", raising=False)  # or runpy warns that it is there
+                runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
+            else:
+                import_module(f"stages.{name}").main()
 
 
 def results() -> dict[str, Any]:
-    """What the stages have written, whatever the layout: rows, label sets, predictions, the labelled pile."""
+    """What the stages have written, whatever the layout: rows, label sets, predictions, scores, the labelled pile."""
     found: dict[str, Any] = {str(auto_label.PILE): auto_label.PILE.read_text(encoding="utf-8")}
     for folder in FOLDERS:
-        for path in sorted(Path("data", folder).rglob("*")):
+        for path in sorted(Path(folder).rglob("*")):
             if path.suffix == ".npy" and not path.parent.suffix:
                 found[str(path)] = as_pool(files.load_rows(path)).array().tolist()
             elif path.suffix == ".npz":
@@ -184,6 +195,34 @@ def test_images_that_fit_are_one_array_and_others_a_pool(tmp_path: Path, monkeyp
     assert inputs.on_disk()
     np.testing.assert_array_equal(as_pool(inputs.images("train")).array(), images)
     np.testing.assert_array_equal(inputs.pixels("train", np.array([2499, 0, 1024])), images[[2499, 0, 1024]])
+
+
+BOTH = "pool.in_memory and a sixteenth of the memory"
+
+
+@pytest.mark.parametrize(
+    ("most", "share", "exceeded"),
+    [
+        (2500, 1 / 16, ""),
+        (2499, 1 / 16, "pool.in_memory"),
+        (2500, 1e-12, "a sixteenth of the memory"),
+        (2499, 1e-12, BOTH),
+    ],
+)
+def test_the_limit_that_makes_images_a_pool_is_named(
+    most: int,
+    share: float,
+    exceeded: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project(tmp_path / "project", monkeypatch, pool={"in_memory": most})
+    monkeypatch.setattr(flatten, "MEMORY_SHARE", share)
+    run(["flatten"], monkeypatch)
+    said = [line for line in capsys.readouterr().out.splitlines() if "more than" in line]
+    assert said == [f"train: more than {exceeded}: written as 3 files"] * bool(exceeded)
+    assert inputs.on_disk() == bool(exceeded)
 
 
 # ---- pictures

@@ -439,6 +439,10 @@ def test_a_bad_value_ends_a_run_in_one_line_before_any_compute(repository: Repos
     assert (repository.folder / "dvc.lock").read_bytes() == before
 
 
+EMPTY = ("all.npz", "partially_propagated.npz")
+"""Label sets that no model of the next test is trained on."""
+
+
 def test_a_run_killed_twice_and_resumed_gives_the_same_results(
     finished: Repository, new_repository: Callable[[Path], Repository], tmp_path: Path
 ) -> None:
@@ -458,7 +462,8 @@ def test_a_run_killed_twice_and_resumed_gives_the_same_results(
     assert ran(repository.run("dvc", "repro")) == resumed
     assert list(repository.folder.rglob(".partial-*")) == []
     assert not (repository.folder / "data/models/nn").exists()
-    assert label_sets(repository) == label_sets(finished)
+    trained_on = {name: data for name, data in label_sets(finished).items() if name not in EMPTY}
+    assert {name: data for name, data in label_sets(repository).items() if name not in EMPTY} == trained_on
     found, before = details(repository), details(finished)
     assert (found["run"], found["kmeans"], found["untrained"]) == (before["run"], before["kmeans"], {})
     assert found["label_sets"] == {name: before["label_sets"][name] for name in found["label_sets"]}

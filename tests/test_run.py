@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +33,7 @@ X = np.random.default_rng(0).normal(size=(521, 3)).astype(np.float32)
 CHUNK = 8
 CHUNKS = 66
 OTHER = "has another version of fewlabels or of a package that it computes with, or was started before a change$"
+GONE_AWAY = r"^engine.scheduler: tcp://\S+: went away during {}, or before$"
 GONE = r"no worker is left, during the slow work: did they need more memory than they have\?$"
 
 
@@ -539,12 +540,68 @@ def test_a_scheduler_that_goes_away(pool: Pool, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(dask_cluster, "PATIENCE", 10)
     with scheduler(tmp_path) as (address, process), worker(address):
         start = time.monotonic()
-        with pytest.raises(EngineError, match=r"^engine.scheduler: tcp://\S+: went away during the slow work$"):  # noqa: SIM117
+        with pytest.raises(EngineError, match=GONE_AWAY.format("the slow work")):  # noqa: SIM117
             with connected(address, tmp_path / "scratch", chunk=CHUNK) as run:
                 threading.Timer(2, process.kill).start()
                 run.map(tasks.slow, pool, label="the slow work")
         assert time.monotonic() - start < 60
     assert capfd.readouterr().err == ""
+
+
+class Unchecked(Cluster):
+    """Asks neither its scheduler nor the workers who they are."""
+
+    def _check(self) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_went_away_between_two_passes(address: str, pool: Pool, tmp_path: Path) -> None:
+    with Client(address) as client:
+        run = Unchecked(client, tmp_path / "scratch")
+    with pytest.raises(EngineError, match=GONE_AWAY.format("the second pass")):
+        run.map(tasks.doubled, pool, label="the second pass")
+    with pytest.raises(EngineError, match=GONE_AWAY.format("total")):
+        run.map_reduce(tasks.total, tasks.added, pool)
+    assert not list((tmp_path / "scratch").rglob("pass-*"))
+
+
+class Task:
+    """Is over at once, and in the state that is named; whoever waits for its result has none in time."""
+
+    def __init__(self, status: str, waited: list[float]) -> None:
+        self.status, self.waited = status, waited
+
+    def add_done_callback(self, call: Callable[[Any], None]) -> None:
+        call(self)
+
+    def result(self, timeout: float) -> None:
+        self.waited.append(timeout)
+        raise TimeoutError("no answer from the disk")
+
+    def done(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        ("lost", EngineError, r"^engine.scheduler: tcp://here:1: no task done for 1800 s, during the work$"),
+        ("pending", EngineError, r"^engine.scheduler: tcp://here:1: no task done for 1800 s, during the work$"),
+        ("error", TimeoutError, r"^no answer from the disk$"),
+    ],
+)
+def test_a_task_that_is_lost_is_given_up_and_an_error_of_its_own_raised(
+    tmp_path: Path, status: str, kind: type[Exception], message: str, wanted: bool
+) -> None:
+    waited: list[float] = []
+    client = SimpleNamespace(scheduler=SimpleNamespace(address="tcp://here:1"), cancel=lambda tasks, force: None)
+    work = Pass(tasks.total, [X], {}, "the work")
+    one, done = Task(status, waited), Task("finished", waited)
+    with pytest.raises(kind, match=message):
+        Unchecked(client, tmp_path)._finish([done] if wanted else [done, one], work, one if wanted else None)
+    assert waited == [1800]
 
 
 @pytest.mark.slow
@@ -587,6 +644,25 @@ def test_the_last_worker_goes_away(alone: str, pool: Pool, tmp_path: Path, monke
             monkeypatch.setattr(dask_cluster, "PATIENCE", 2)
             threading.Timer(1, process.kill).start()
             run.map(tasks.slow, pool, label="the slow work")
+
+
+FINGERPRINT = "from fewlabels.run import fingerprint; print(fingerprint())"
+CHANGE = "file = open('fewlabels/arrays.py', 'a'); file.write('# changed\\n'); file.close()"
+
+
+def test_a_worker_knows_the_code_that_it_has_loaded_though_files_change_later(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "fewlabels", tmp_path / "fewlabels", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def printed(*lines: str) -> str:
+        command = [sys.executable, "-c", "\n".join(lines)]
+        found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return found.stdout
+
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    before = printed(FINGERPRINT)
+    changed_meanwhile = printed("import fewlabels.dask_cluster", CHANGE, FINGERPRINT)
+    after = printed(FINGERPRINT)
+    assert changed_meanwhile == before != after
 
 
 def test_a_worker_that_came_later_is_looked_at_when_it_has_a_task(

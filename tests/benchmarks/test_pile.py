@@ -1,5 +1,6 @@
 """The pile of moved images: the same whatever the chunks, and as IDX files."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LABELS = (np.arange(60) % 7).astype(np.uint8)
 def flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "BATCH", 16)
+    monkeypatch.setattr(module, "LABELS", hashlib.sha256(LABELS.tobytes()).hexdigest())
     Path("data/flat").mkdir(parents=True)
     for part, rows in (("train", slice(60)), ("test", slice(5))):
         np.save(f"data/flat/{part}_images.npy", ORIGINALS[rows])

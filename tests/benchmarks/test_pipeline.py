@@ -1,8 +1,10 @@
 """The benchmark of the whole pipeline: which stage takes how long."""
 
+import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import pipeline
@@ -47,3 +49,18 @@ def test_the_longest_stage_has_the_longest_bar(capsys: pytest.CaptureFixture[str
     assert flatten.count("█") == 15
     assert kmeans.count("█") == 60
     assert "4.0" in kmeans
+
+
+def soft(*labels: int) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, labels=np.array(labels))
+    return file.getvalue()
+
+
+def test_label_sets_are_compared_with_those_of_the_first_run() -> None:
+    first = {"random": b"1", "active": b"2", "propagated_soft": soft(0, 1, 2)}
+    assert pipeline.compared(first, first) == {"equal_label_sets": "3 of 3", "other_soft_labels": 0}
+    other = first | {"active": b"3", "propagated_soft": soft(0, 2, 1)}
+    assert pipeline.compared(first, other) == {"equal_label_sets": "1 of 3", "other_soft_labels": 2}
+    fewer = first | {"propagated_soft": soft(0)}
+    assert pipeline.compared(first, fewer) == {"equal_label_sets": "2 of 3", "other_soft_labels": 3}

@@ -65,7 +65,8 @@ def test_inertia_is_compared_with_that_of_all_points_at_once_and_who_was_not_kil
         run(10, scale.KILLED, 300, step=step),
         run(10, scale.WHOLE, 1.0, "b", step=step) | {"inertia": 100.0},
     ]
-    assert f"10 {step} 4.0 2.0 512 +1.00" in printed(runs)
+    assert f"10 {step} 4.0 2.0 512 yes +1.00" in printed(runs), "its result is compared all the same"
+    assert f"10 {step} 4.0 2.0 512 no +1.00" in printed([runs[0], runs[1] | {"digest": "c"}, runs[2]])
     runs[1]["killed"] = True
     assert f"10 {step} 4.0 600 2.0 512 yes +1.00" in printed(runs)
 

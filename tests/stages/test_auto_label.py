@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT
+from conftest import PROJECT, NotedRun
 from numpy.typing import NDArray
 
 from fewlabels.label_set import LabelSet
@@ -82,6 +82,16 @@ def test_every_picture_has_one_row_that_says_where_its_label_is_from(
         "data/suspects.csv: 1 of 2 bought labels look wrong",
     ]
     assert Path("data/contact_sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pile_is_labelled_on_the_engine(pile: None, noted: NotedRun) -> None:
+    settings = json.loads(Path("params.yaml").read_text(encoding="utf-8"))
+    settings["engine"]["scheduler"] = "tcp://there:8786"
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    auto_label.main()
+    assert noted.asked == ["tcp://there:8786"]
+    assert noted.rows == [6, 6, 1], "the training pictures, what are copies of audited ones, the test pictures"
+    assert len(table("data/pile.csv")) == 8
 
 
 def test_what_people_said_of_audited_pictures_is_in_the_pile(pile: None) -> None:

@@ -186,6 +186,13 @@ def test_active_is_not_bought_for_nobody() -> None:
     assert len(label_sets.load("active")) == 0
 
 
+@pytest.mark.parametrize(("trained_on", "rows"), [("random", 0), ("all", 8)])
+def test_every_label_is_taken_only_where_a_classifier_is_trained_on_all(trained_on: str, rows: int) -> None:
+    buy({"label_sets": {"lr": [trained_on], "lr_distances": [], "nn": [], "ridge": [], "ensemble": []}})
+    assert len(label_sets.load("all")) == rows
+    assert label_sets.load("random").bought.sum() == 4, "whatever it is trained on"
+
+
 # ---- labels that nobody knows, and those of the first round
 
 

@@ -204,6 +204,21 @@ def test_labels_spread_over_a_cluster_and_over_its_nearest(
     assert "propagated_soft: 15 labels spread to 60 images" in said
 
 
+@pytest.mark.parametrize("wanted", ["random", "propagated", "partially_propagated", "propagated_soft"])
+def test_labels_are_not_spread_for_nobody(
+    wanted: str, configure: Configure, two_clusters: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The files are there, and empty, but for the label set that a network is trained on."""
+    configure(label_sets={"lr": [], "lr_distances": [], "nn": [wanted], "ridge": [], "ensemble": []})
+    describe.main()
+    capsys.readouterr()
+    propagate.main()
+    names = {"propagated", "partially_propagated", "propagated_soft"}
+    assert {name for name in names if len(label_sets.load(name))} == names & {wanted}
+    said = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert set(said) == names & {wanted}
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.7])
 def test_soft_labels_below_the_confidence_are_left_out(weight: float, configure: Configure, two_clusters: None) -> None:
     settings = configure(confidence=0.0, label_spreading={"neighbour_weight": weight})

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT
+from conftest import PROJECT, NotedRun
 
 from experiments import table
 from fewlabels.label_set import UNKNOWN, LabelSet
@@ -133,6 +133,16 @@ def test_the_metrics_are_what_people_compare(evaluated: Path) -> None:
         "accuracy": {"nn": {"all": 0.75}, "ridge": {"random": 0.5}},
         "purity": {"clusters": 4 / 6},
     }
+
+
+def test_scores_of_all_images_are_computed_on_the_engine(run: None, noted: NotedRun) -> None:
+    settings = load("params.yaml")
+    settings["engine"]["scheduler"] = "tcp://there:8786"
+    Path("params.yaml").write_text(json.dumps(settings), encoding="utf-8")
+    evaluate.main()
+    assert noted.asked == ["tcp://there:8786"]
+    assert noted.rows == [6], "the purity of the clusters"
+    assert load("metrics/metrics.json")["purity"] == {"clusters": 4 / 6}
 
 
 def test_spread_labels_that_a_model_is_trained_on_have_their_purity_in_the_metrics(run: None) -> None:

@@ -12,6 +12,7 @@ import yaml
 from conftest import PROJECT
 from sklearn.dummy import DummyClassifier
 
+from fewlabels.arrays import evenly_spaced
 from fewlabels.label_set import CannotTrainError, LabelSet
 from stages import files, inputs, label_sets, predictions, trainer
 
@@ -47,6 +48,23 @@ def test_only_images_without_a_bought_label_count_as_unlabelled() -> None:
 def test_unlabelled_images_are_limited_and_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "UNLABELLED", 3)
     np.testing.assert_array_equal(trainer.unlabelled(LabelSet.from_bought([0], [0]), 10), [1, 5, 9])
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 64, 1000])
+@pytest.mark.parametrize("most", [1, 7, 10_000])
+def test_unlabelled_images_are_those_that_are_left_when_the_bought_are_taken_out(
+    count: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether none is bought, all are, all but one, or some; those of other labels are not bought. In any order."""
+    monkeypatch.setattr(trainer, "UNLABELLED", most)
+    random = np.random.default_rng(count)
+    for bought in {0, 1, count // 3, count // 2, count - 1, count}:
+        rows = random.permutation(count)[:bought]
+        everywhere = LabelSet(np.arange(count), np.zeros(count, np.uint8), np.isin(np.arange(count), rows))
+        left = np.setdiff1d(np.arange(count), rows)
+        wanted = left[evenly_spaced(len(left), most)]
+        for label_set in (LabelSet.from_bought(rows, np.zeros(bought, int)), everywhere):
+            np.testing.assert_array_equal(trainer.unlabelled(label_set, count), wanted, strict=True)
 
 
 def test_a_model_comes_with_its_predictions_and_its_cost(bought: LabelSet) -> None:

@@ -1,0 +1,150 @@
+"""Run the pipeline on a pile of moved images, in memory and on two workers: `python -m benchmarks.pipeline_on_pile`.
+
+After `dvc repro flatten` with Fashion-MNIST; `python -m benchmarks.pipeline_on_pile 100000` for fewer than a million.
+The last commit is run in a clone of its own with an empty cache, with the settings that docs/scale.md has for large
+piles and 1,000 labels: in one process with all in memory, then with `scheduler: local`, two workers of 1.5 GB. Accuracy
+is that on Fashion-MNIST's test images. Peaks are read from Linux's /proc each second.
+"""
+
+import argparse
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML
+
+from benchmarks.pile import PILES, pile_as_idx
+from benchmarks.results import record
+from stages import files
+
+IMAGES, BUDGET = 1_000_000, 1_000
+MEMORY, WORKERS = "in memory", "two workers"
+ENGINES: dict[str, dict[str, Any]] = {
+    MEMORY: {"pool": {"in_memory": 10**9}, "engine": {"scheduler": None}},
+    WORKERS: {"pool": {"in_memory": 1_000}, "engine": {"scheduler": "local", "workers": 2, "memory": 1.5}},
+}
+LABEL_SETS: dict[str, list[str]] = {
+    "lr": [],
+    "lr_distances": [],
+    "nn": ["propagated_soft"],
+    "ridge": ["random", "active"],
+    "ensemble": ["propagated_soft"],
+}
+MODELS = {"ridge": ("random", "active"), "nn": ("propagated_soft",), "ensemble": ("propagated_soft",)}
+STUDENT, ENSEMBLE = "stages.train_nn", "stages.ensemble"
+KINDS = {STUDENT: "student", ENSEMBLE: "ensemble"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=int, nargs="?", default=IMAGES, metavar="N", help="how many images")
+    images = parser.parse_args().images
+    folder = pile_as_idx(images, PILES / str(images)).absolute()
+    rows = []
+    for engine in ENGINES:
+        with tempfile.TemporaryDirectory() as clone:
+            rows.append({"images": images, "engine": engine} | measure(Path(clone), folder, engine))
+        print_table(rows)
+    record("pipeline_on_pile", rows, rows, ("distributed",))
+
+
+def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
+    """Clone, run from nothing; give seconds, the largest peak of each kind of process in MiB, and accuracies."""
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
+    yaml = YAML()
+    yaml.dump(changed(yaml.load(clone / "params.yaml"), pile, engine), clone / "params.yaml")
+    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state"), "PYTHONPATH": str(clone)}
+    before, start = os.times(), time.perf_counter()
+    with subprocess.Popen(["dvc", "repro"], cwd=clone, env=environment) as process:
+        peaks = Peaks(process.pid)
+        peaks.start()
+        process.wait()
+        peaks.ended.set()
+        peaks.join()
+    if process.returncode:
+        raise SystemExit(f"dvc repro ended with {process.returncode}")
+    seconds, spent = time.perf_counter() - start, os.times()
+    accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
+    return {
+        "seconds": seconds,
+        "core_seconds": spent.children_user - before.children_user + spent.children_system - before.children_system,
+        "peaks_mib": peaks.found,
+        "accuracy": {f"{model} on {name}": accuracy[model][name] for model, names in MODELS.items() for name in names},
+    }
+
+
+def changed(settings: dict[str, Any], pile: Path, engine: str) -> dict[str, Any]:
+    """Set the parameters for a large pile, and the engine."""
+    parts = ENGINES[engine]
+    return settings | {
+        "clusters": BUDGET,
+        "features": "hog",
+        "label_sets": LABEL_SETS,
+        "data": settings["data"] | {"source": "idx", "folder": str(pile)},
+        **{name: settings[name] | values for name, values in parts.items()},
+    }
+
+
+class Peaks(threading.Thread):
+    """Watches the processes that a process starts: the largest peak of memory of each kind, in MiB."""
+
+    def __init__(self, parent: int) -> None:
+        super().__init__(daemon=True)
+        self.parent, self.found, self.ended = parent, dict[str, float](), threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(1):
+            try:
+                processes = psutil.Process(self.parent).children(recursive=True)
+            except psutil.NoSuchProcess:
+                return
+            for process in processes:
+                try:
+                    kind, peak = kind_of(process.cmdline()), _peak_mib(process.pid)
+                except (psutil.Error, OSError, StopIteration):  # it has just ended
+                    continue
+                if kind:
+                    self.found[kind] = max(peak, self.found.get(kind, 0))
+
+
+def kind_of(command: list[str]) -> str:
+    """Tell workers, student, ensemble and other stages apart by their command lines."""
+    if any("spawn_main" in part for part in command):
+        return "worker"
+    module = next((part for part in command if part.startswith("stages.")), "")
+    return KINDS.get(module, "other stages") if module and not command[0].endswith("sh") else ""
+
+
+def _peak_mib(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of one section of metrics/benchmarks.json."""
+    title = f"dvc repro on {rows[0]['images']:,} moved images of Fashion-MNIST, {BUDGET:,} labels"
+    table = Table(title=title, padding=(0, 1, 0, 0), pad_edge=False)
+    kinds = ("worker", "other stages", *KINDS.values())
+    peaks, models = (f"MiB, {kind}" for kind in kinds), (f"%, {model}" for model in rows[0]["accuracy"])
+    for heading in ("", "minutes", "CPU minutes", *peaks, *models):
+        table.add_column("\n".join(heading.split()), justify="right" if heading else "left")
+    for row in rows:
+        table.add_row(
+            row["engine"],
+            *(f"{row[name] / 60:.1f}" for name in ("seconds", "core_seconds")),
+            *(f"{row['peaks_mib'][kind]:.0f}" if kind in row["peaks_mib"] else "" for kind in kinds),
+            *(f"{100 * accuracy:.2f}" for accuracy in row["accuracy"].values()),
+        )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
