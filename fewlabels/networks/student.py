@@ -159,7 +159,9 @@ def train_student(
     batch_size = min(settings.batch_size, len(label_set))
     steps = max(len(order) // batch_size, _least_steps(settings))
     steps = max(1, min(steps, settings.images // (settings.epochs * batch_size)))
-    shown, targets = images[label_set.rows], label_set.probabilities
+    # Not copied where it shows all images, and given to TensorFlow once: of many images each copy is large.
+    shown = images if np.array_equal(label_set.rows, np.arange(len(images))) else images[label_set.rows]
+    pixels, targets = tf.constant(shown), label_set.probabilities
     seeds = [(seed + number) % 2**32 for number in range(settings.networks)]
     students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
     for generation in range(settings.generations):
@@ -167,7 +169,7 @@ def train_student(
             targets = corrected(label_set, joined([one.network for one in students]), shown, classifier)
         for number, one in enumerate(students):
             batch_seed = seed + generation + number * settings.generations
-            batches = _batches(shown, targets, order, image_shape, batch_size, settings.shift, batch_seed)
+            batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, batch_seed)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
     network = joined([one.network for one in students])
@@ -280,7 +282,7 @@ def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint
 
 
 def _batches(
-    images: NDArray[np.uint8],
+    pixels: tf.Tensor,
     probabilities: Floats,
     order: NDArray[np.int64],
     image_shape: Sequence[int],
@@ -289,7 +291,7 @@ def _batches(
     seed: int,
 ) -> tf.data.Dataset:
     """Make shuffled batches without end, each image shifted at random every time."""
-    pixels, targets, rows = tf.constant(images), tf.constant(probabilities), tf.constant(order)
+    targets, rows = tf.constant(probabilities), tf.constant(order)
 
     def look_up(picked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         which = tf.gather(rows, picked)

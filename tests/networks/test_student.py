@@ -12,7 +12,7 @@ from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.label_set import CannotTrainError, LabelSet
 from fewlabels.networks import student
 from fewlabels.networks.classifier import NetworkClassifier
-from fewlabels.networks.quiet_keras import keras
+from fewlabels.networks.quiet_keras import keras, tf
 from fewlabels.networks.student import StudentSettings, train_student
 
 pytestmark = pytest.mark.slow
@@ -83,7 +83,7 @@ def test_each_image_is_shown_shifted_with_its_own_probabilities(shift: int) -> N
     images = np.random.default_rng(0).integers(1, 256, (5, SHAPE[0] * SHAPE[1])).astype(np.uint8)
     targets = np.eye(5, dtype=np.float32)
     shown, moves = [], set()
-    for pixels, target in student._batches(images, targets, ORDER, SHAPE, 3, shift, seed=0).take(100):
+    for pixels, target in student._batches(tf.constant(images), targets, ORDER, SHAPE, 3, shift, seed=0).take(100):
         for image, row in zip(pixels.numpy().reshape(-1, *SHAPE), target.numpy().argmax(axis=1), strict=True):
             original = np.pad(images[row].reshape(SHAPE), shift)
             views = np.lib.stride_tricks.sliding_window_view(original, SHAPE)
