@@ -42,10 +42,12 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.folder or PILES / str(asked.rows)
     with connected("local", folder / "scratch", workers=asked.workers) if asked.workers else nullcontext():
-        images, _ = pile(asked.rows, folder)
+        if asked.idx:
+            pile_as_idx(asked.rows, folder)
+        else:
+            pile(asked.rows, folder)
+    images = Pool(folder / "images")
     print(f"{folder}: {len(images):,} images in {images.chunks:,} files")
-    if asked.idx:
-        pile_as_idx(asked.rows, folder)
 
 
 def pile_as_idx(count: int, folder: Path) -> Path:

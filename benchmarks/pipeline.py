@@ -81,8 +81,7 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
 
     The peak is that of the largest stage; core seconds do not depend on other load.
     """
-    clone, state = folder / "clone", folder / "state"
-    subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
+    clone, state = cloned(folder), folder / "state"
     subprocess.run(["git", "checkout", "--quiet", commit], cwd=clone, check=True)
     environment = os.environ | {"DVC_SITE_CACHE_DIR": str(state)}
     before = os.times()
@@ -98,11 +97,23 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
         "commit": _short_name(clone),
         "cold_seconds": cold,
         "cached_seconds": cached,
-        "core_seconds": spent.children_user - before.children_user + spent.children_system - before.children_system,
+        "core_seconds": core_seconds(before, spent),
         "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
         "cache_gib": cache / 2**30,
     }
     return row, stages, {path.stem: path.read_bytes() for path in sorted((clone / "data/labels").glob("*.npz"))}
+
+
+def cloned(folder: Path) -> Path:
+    """Clone the last commit of this repository into a folder."""
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
+    return clone
+
+
+def core_seconds(before: os.times_result, after: os.times_result) -> float:
+    """Count the CPU seconds of the processes that were started and have ended between two looks."""
+    return after.children_user - before.children_user + after.children_system - before.children_system
 
 
 def _short_name(clone: Path) -> str:

@@ -21,6 +21,7 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from benchmarks.pile import PILES, pile_as_idx
+from benchmarks.pipeline import cloned, core_seconds
 from benchmarks.results import record
 from stages import files
 
@@ -37,9 +38,8 @@ LABEL_SETS: dict[str, list[str]] = {
     "ridge": ["random", "active"],
     "ensemble": ["propagated_soft"],
 }
-MODELS = {"ridge": ("random", "active"), "nn": ("propagated_soft",), "ensemble": ("propagated_soft",)}
-STUDENT, ENSEMBLE = "stages.train_nn", "stages.ensemble"
-KINDS = {STUDENT: "student", ENSEMBLE: "ensemble"}
+MODELS = ("ridge", "nn", "ensemble")
+KINDS = {"stages.train_nn": "student", "stages.ensemble": "ensemble"}
 
 
 def main() -> None:
@@ -57,8 +57,7 @@ def main() -> None:
 
 def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
     """Clone, run from nothing; give seconds, the largest peak of each kind of process in MiB, and accuracies."""
-    clone = folder / "clone"
-    subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
+    clone = cloned(folder)
     yaml = YAML()
     yaml.dump(changed(yaml.load(clone / "params.yaml"), pile, engine), clone / "params.yaml")
     environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state"), "PYTHONPATH": str(clone)}
@@ -75,9 +74,9 @@ def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
     accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
     return {
         "seconds": seconds,
-        "core_seconds": spent.children_user - before.children_user + spent.children_system - before.children_system,
+        "core_seconds": core_seconds(before, spent),
         "peaks_mib": peaks.found,
-        "accuracy": {f"{model} on {name}": accuracy[model][name] for model, names in MODELS.items() for name in names},
+        "accuracy": {f"{model} on {name}": accuracy[model][name] for model in MODELS for name in LABEL_SETS[model]},
     }
 
 
