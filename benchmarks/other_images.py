@@ -136,7 +136,7 @@ def measure(one: DataSet, budget: int, seed: int) -> dict[str, float]:
     """Choose labels at random and by cluster-margin sampling from one part, train, and score on the other."""
     pool, test, pool_labels, test_labels = _split(one, seed)
     settings = params.load()
-    hog = HOG((one.side, one.side), cells=settings.hog.cells).fit(pool)
+    hog = HOG((one.side, one.side)).fit(pool)
     pool_features, test_features = hog.transform(pool), hog.transform(test)
     classifier = ridge.untrained(settings, 10)
     at_random = partial(random, random_state=seed)
@@ -159,7 +159,7 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     """Train a student of the ridge on active labels, choose who votes, and score student and ensemble."""
     pool, test, pool_labels, test_labels = _split(one, seed)
     settings = params.load()
-    hog = HOG((one.side, one.side), cells=settings.hog.cells).fit(pool)
+    hog = HOG((one.side, one.side)).fit(pool)
     features = hog.transform(pool)
     active, classifier = _active(settings, features, pool_labels, budget, seed), ridge.untrained(settings, 10)
     graph = neighbour_graph(nearest_neighbours(features, settings.label_spreading.neighbours))

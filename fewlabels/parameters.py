@@ -8,22 +8,24 @@ from sklearn.utils._param_validation import Interval, validate_parameter_constra
 
 
 class WholeNumber(Interval):  # type: ignore[misc]
-    """An integer from a least one on; True and False, which Python takes for 1 and 0, are none.
+    """An integer in a range; True and False, which Python takes for 1 and 0, are none.
 
     Parameters
     ----------
     least : int
+    most : int, optional
+        No limit if not given.
 
     Examples
     --------
     >>> [WholeNumber(1).is_satisfied_by(value) for value in (3, 0, True, 2.0, "3")]
     [True, False, False, False, False]
-    >>> print(WholeNumber(1))
-    an int in the range [1, inf)
+    >>> print(WholeNumber(1), "or", WholeNumber(1, 5))
+    an int in the range [1, inf) or an int in the range [1, 5]
     """
 
-    def __init__(self, least: int) -> None:
-        super().__init__(Integral, least, None, closed="left")
+    def __init__(self, least: int, most: int | None = None) -> None:
+        super().__init__(Integral, least, most, closed="left" if most is None else "both")
 
     def is_satisfied_by(self, val: object) -> bool:
         return not isinstance(val, bool) and bool(super().is_satisfied_by(val))

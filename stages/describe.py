@@ -63,7 +63,7 @@ def _describe(settings: params.Params, images: Rows) -> None:
 
 def _hog(settings: params.Params, images: Rows, distinct: NDArray[np.int64]) -> tuple[Any, Rows, Rows]:
     test = inputs.images("test")
-    hog = HOG(settings.data.image_shape, cells=settings.hog.cells).fit_rows(images, distinct)
+    hog = HOG(settings.data.image_shape).fit_rows(images, distinct)
     return hog, hog.transform(images), hog.transform(test) if len(test) else _none(hog)
 
 

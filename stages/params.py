@@ -186,10 +186,6 @@ class Engine(_Strict):
     chunk: Annotated[int, Field(ge=1, le=10**9)]
 
 
-class Hog(_Strict):
-    cells: Annotated[int, Field(ge=4, le=16)]
-
-
 class Embedding(_Strict):
     model: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=8, le=1024)] | None
@@ -232,6 +228,7 @@ class Student(_Strict):
     dropout: Annotated[float, Field(ge=0, le=0.95)]
     repeats: Count
     shift: Shift
+    views: Annotated[int, Field(ge=1, le=5)]
     images: Count
 
 
@@ -261,7 +258,6 @@ class Params(_Strict):
     data: Data
     pool: PileOnDisk
     engine: Engine
-    hog: Hog
     embedding: Embedding
     cluster_margin: ClusterMargin
     label_spreading: LabelSpreading

@@ -80,7 +80,7 @@ class ClassifierEntry:
 
 
 BUYS, SPREADS = "select-representatives", "propagate"
-DESCRIBED = ("features", "hog", "embedding")
+DESCRIBED = ("features", "embedding")
 """What is seen of an image, where that is not pixels for some value of `features`."""
 DECIDES = ("kernel_ridge", "cluster_margin.first_round")
 """What decides which features are seen where `features` is auto."""

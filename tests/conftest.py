@@ -46,6 +46,7 @@ SMALL: dict[str, object] = {f"label_sets.{name}": [] for name in CLASSIFIERS} | 
         "dropout": 0.3,
         "repeats": 2,
         "shift": 1,
+        "views": 1,
         "images": 100000,
     },
 }

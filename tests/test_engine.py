@@ -141,9 +141,9 @@ def test_a_stage_that_failed_goes_on_from_what_is_there(
     """Features are computed once: when neighbours then fail, the next run has them."""
     described: list[int] = []
 
-    def counted(images: NDArray[np.uint8], image_shape: list[int], cells: int) -> NDArray[np.float32]:
+    def counted(images: NDArray[np.uint8], image_shape: list[int]) -> NDArray[np.float32]:
         described.append(len(images))
-        return oriented_gradients(images, image_shape, cells)
+        return oriented_gradients(images, image_shape)
 
     project(tmp_path / "project", monkeypatch, pool=ON_DISK)
     monkeypatch.setattr(hog, "oriented_gradients", counted)

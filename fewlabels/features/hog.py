@@ -24,16 +24,13 @@ from fewlabels.threads import for_each_chunk
 ORIENTATIONS = 8
 """Orientation bins over 360 degrees (signed gradients): from dark to light is not from light to dark."""
 SIDE = 28
-"""Height and width, in pixels, of the images that numbers of cells are given for."""
-FEWEST = 4
-"""Cells along a side at least, however few pixels it has."""
+"""Height and width, in pixels, of the images that the number of cells suits."""
+CELLS, FEWEST = 9, 4
+"""Cells along a side of so many pixels or more; along a shorter one they are fewer in proportion, but not below 4."""
 FLOOR = 0.01
 """Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
 SAMPLE = 12_000
-"""Images at most that the principal components are computed from; fewer, where each has more than NUMBERS of them, so
-that all take no more memory, and no more time, than with NUMBERS."""
-NUMBERS = 2048
-"""In the histograms of an image with nine cells along a side."""
+"""Images at most that the principal components are computed from."""
 CHUNK = 512
 """Images of 28 x 28 pixels at a time, fewer of larger ones: so memory stays bounded, some 10 MB for each thread.
 
@@ -54,8 +51,6 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Height and width of an image, in pixels; grey, or red, green and blue.
     n_components : int, default=300
         Numbers kept for each image; fewer where the data have fewer.
-    cells : int, default=9
-        Cells along a side of 28 pixels or more, as of `oriented_gradients`.
 
     Attributes
     ----------
@@ -74,13 +69,11 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     _parameter_constraints: ClassVar = {
         "image_shape": ["array-like"],
         "n_components": [WholeNumber(1)],
-        "cells": [WholeNumber(FEWEST)],
     }
 
-    def __init__(self, image_shape: Sequence[int], n_components: int = 300, cells: int = 9) -> None:
+    def __init__(self, image_shape: Sequence[int], n_components: int = 300) -> None:
         self.image_shape = image_shape
         self.n_components = n_components
-        self.cells = cells
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: ArrayLike | Pool, y: object = None) -> Self:
@@ -99,8 +92,8 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         InvalidParameterError
-            If image_shape is not two whole numbers above 1, and 3 where there are colours, n_components is not one
-            above 0, or cells not one above 3.
+            If image_shape is not two whole numbers above 1, and 3 where there are colours, or n_components is not one
+            above 0.
         ValueError
             If X is not of that shape, or a pixel not between 0 and 255.
         """
@@ -138,7 +131,7 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
     def _fit(self, images: Pool, rows: NDArray[np.int64]) -> Self:
         numbers = self._histograms(images.take(rows[:1])).shape[1]
-        rows = rows[evenly_spaced(len(rows), SAMPLE * NUMBERS // max(NUMBERS, numbers))]
+        rows = rows[evenly_spaced(len(rows), SAMPLE)]
         chunk = max(1, _chunk_of(images.shape[1]) // 4)  # what a thread holds beside its part of the histograms
 
         def histograms(places: slice) -> Floats:
@@ -200,10 +193,10 @@ class HOG(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         return tags
 
     def _histograms(self, images: NDArray[np.uint8]) -> Floats:
-        return oriented_gradients(images, self.image_shape, self.cells)
+        return oriented_gradients(images, self.image_shape)
 
 
-def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int], cells: int = 9) -> Floats:
+def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int]) -> Floats:
     """Compute histograms of oriented gradients: the strength of edges in each direction, in each cell of a grid.
 
     Parameters
@@ -211,8 +204,6 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int], ce
     images : ndarray of uint8, shape (n, pixels)
     image_shape : (int, int) or (int, int, 3)
         Of colours, each pixel has the gradient of the one in which it is strongest, as Dalal and Triggs do.
-    cells : int, default=9
-        Cells along a side of 28 pixels or more; along a shorter one they are fewer in proportion, 4 at least.
 
     Returns
     -------
@@ -228,7 +219,7 @@ def oriented_gradients(images: NDArray[np.uint8], image_shape: Sequence[int], ce
     height, width = image_shape[:2]
     across, down, strength = _gradients(images.reshape(-1, *image_shape))
     direction = np.arctan2(down, across) * np.float32(ORIENTATIONS / (2 * np.pi)) % ORIENTATIONS
-    rows, columns = _pooling(height, cells), _pooling(width, cells)
+    rows, columns = _pooling(height), _pooling(width)
     strengths = np.empty((len(images), len(rows), len(columns), ORIENTATIONS), np.float32)
     for orientation in range(ORIENTATIONS):
         apart = np.abs(direction - orientation)
@@ -253,9 +244,9 @@ def _gradients(images: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
     return across, down, strength
 
 
-def _pooling(size: int, most: int) -> Floats:
+def _pooling(size: int) -> Floats:
     """Compute the weight of each pixel in each cell along a side: overlapping Gaussians, each with a sum of 1."""
-    cells = int(np.clip(round(size * most / SIDE), FEWEST, most))
+    cells = int(np.clip(round(size * CELLS / SIDE), FEWEST, CELLS))
     margin = 1.5 * size / SIDE
     centres = np.linspace(margin, size - 1 - margin, cells)
     spacing = centres[1] - centres[0]

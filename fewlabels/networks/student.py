@@ -6,7 +6,8 @@ some of its last features dropped, so that it fits the teacher's mistakes less. 
 those given, its own predictions, and those of a classifier trained on its last features of the bought images.
 
 Several students, which differ in their initialisation and in the order of the images, err differently. Joined into one
-network they correct the soft labels together, and are one student in the end.
+network they correct the soft labels together, and are one student in the end. The mean over several views of an image
+errs less, too, and is learnt from as soon as it corrects soft labels.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from fewlabels.label_set import LabelSet
 from fewlabels.networks.architectures import edges
 from fewlabels.networks.batches import shifted, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
-from fewlabels.networks.ensemble import classifier_on_embedding, joined, predicted_together
+from fewlabels.networks.ensemble import MOVES, classifier_on_embedding, joined, predicted_together
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import TqdmCallback, keras, tf
 from fewlabels.networks.training import compile_with, has_collapsed, schedule
@@ -57,6 +58,8 @@ class StudentSettings:
         How often a bought label counts in an epoch.
     shift : int
         Images are moved by so many pixels at most, in each direction.
+    views : int
+        How many views of an image it predicts by, as of `fewlabels.networks.ensemble.joined`; 1 to 5.
     images : int
         Images that a generation shows it at most, repeated ones counted, whatever the other numbers say: it bounds the
         time. Where they are more, each generation sees others.
@@ -80,6 +83,7 @@ class StudentSettings:
     dropout: float = 0.3
     repeats: int = 5
     shift: int = 1
+    views: int = 1
     images: int = 100_000
 
     def __post_init__(self) -> None:
@@ -93,6 +97,7 @@ class StudentSettings:
             dropout=Interval(Real, 0, 1, closed="left"),
             repeats=WholeNumber(1),
             shift=WholeNumber(0),
+            views=WholeNumber(1, len(MOVES)),
             images=WholeNumber(1),
         )
 
@@ -166,13 +171,14 @@ def train_student(
     students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
     for generation in range(settings.generations):
         if generation:
-            targets = corrected(label_set, joined([one.network for one in students]), shown, classifier)
+            together = joined([one.network for one in students], image_shape, views=settings.views)
+            targets = corrected(label_set, together, shown, classifier)
         for number, one in enumerate(students):
             batch_seed = seed + generation + number * settings.generations
             batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, batch_seed)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
-    network = joined([one.network for one in students])
+    network = joined([one.network for one in students], image_shape, views=settings.views)
     collapsed = len(np.unique(label_set.labels)) > 1 and has_collapsed(network, shown)
     curves = [
         {"start": number, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}

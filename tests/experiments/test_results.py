@@ -270,18 +270,18 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
 @pytest.mark.parametrize(
     ("model", "label_set", "features", "depends", "does_not"),
     [
-        ("lr", "all", "pixels", ["logistic_regression.C"], ["clusters", "percentile", "hog.cells", "network.steps"]),
-        ("lr", "all", "hog", ["hog.cells", "embedding.size"], ["kernel_ridge.alpha"]),
-        ("lr", "all", "auto", ["hog.cells", "kernel_ridge.alpha", "cluster_margin.first_round"], ["clusters"]),
+        ("lr", "all", "pixels", ["logistic_regression.C"], ["clusters", "percentile", "embedding", "network.steps"]),
+        ("lr", "all", "hog", ["features", "embedding.size"], ["kernel_ridge.alpha"]),
+        ("lr", "all", "auto", ["embedding.size", "kernel_ridge.alpha", "cluster_margin.first_round"], ["clusters"]),
         ("lr", "propagated_soft", "pixels", ["network.student.images"], ["network.student.shift"]),
-        ("lr", "active", "pixels", ["clusters", "hog.cells", "cluster_margin.growth"], ["confidence"]),
-        ("lr", "propagated", "pixels", ["clusters", "features"], ["percentile", "hog.cells"]),
+        ("lr", "active", "pixels", ["clusters", "embedding.size", "cluster_margin.growth"], ["confidence"]),
+        ("lr", "propagated", "pixels", ["clusters", "features"], ["percentile", "embedding.size"]),
         ("lr_distances", "all", "pixels", ["clusters"], ["percentile"]),
         ("nn", "all", "pixels", ["network.few.steps", "network.batch_size"], ["network.student.shift", "features"]),
         ("nn", "partially_propagated", "pixels", ["clusters", "percentile"], ["kernel_ridge.gamma"]),
         ("nn", "propagated_soft", "pixels", ["network.student.shift", "kernel_ridge.gamma"], ["network.steps"]),
-        ("ridge", "random", "pixels", ["hog.cells", "kernel_ridge.gamma"], ["cluster_margin.growth", "network.steps"]),
-        ("ensemble", "propagated_soft", "pixels", ["confidence", "hog.cells"], ["network.architecture"]),
+        ("ridge", "random", "pixels", ["embedding.size", "kernel_ridge.gamma"], ["cluster_margin", "network.steps"]),
+        ("ensemble", "propagated_soft", "pixels", ["confidence", "embedding.size"], ["network.architecture"]),
     ],
 )
 def test_a_model_depends_on_what_its_label_set_and_its_classifier_depend_on(

@@ -62,6 +62,27 @@ def test_joined_networks_average_their_scores_before_the_softmax(trained: Networ
     assert joined([other]) is other
 
 
+@pytest.mark.parametrize("colours", [1, 3])
+def test_views_of_an_image_are_moved_along_its_diagonals(colours: int, tmp_path: Path) -> None:
+    """As it is, then down and right, up and left, down and left, up and right: from outside comes zero."""
+    shape = (*SHAPE, colours)[: 2 + (colours > 1)]
+    image = np.random.default_rng(0).integers(1, 256, (1, *SHAPE, colours), dtype=np.uint8)
+    moved = [image, *(np.zeros_like(image) for _ in range(4))]
+    moved[1][:, 1:, 1:], moved[2][:, :-1, :-1] = image[:, :-1, :-1], image[:, 1:, 1:]
+    moved[3][:, 1:, :-1], moved[4][:, :-1, 1:] = image[:, :-1, 1:], image[:, 1:, :-1]
+    networks = [compact(shape, 3), compact(shape, 3)]
+    model = joined(networks, shape, views=5)
+    views = [view.reshape(1, -1) for view in moved]
+    features = [Embedding(network).last_features(view) for view in views for network in networks]
+    np.testing.assert_allclose(Embedding(model).last_features(views[0]), np.hstack(features), rtol=1e-5)
+    logs = [np.log(NetworkClassifier(network).predict_proba(view)) for view in views for network in networks]
+    wanted = np.exp(np.mean(logs, axis=0))
+    model.save(tmp_path / "joined.keras")
+    for one in (model, keras.models.load_model(tmp_path / "joined.keras")):
+        found = NetworkClassifier(one).predict_proba(views[0])
+        np.testing.assert_allclose(found, wanted / wanted.sum(), rtol=1e-4, atol=1e-6)
+
+
 def test_joined_networks_of_the_study_keep_their_activation() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 100), dtype=np.uint8)
     networks = [study((10, 10), 3) for _ in range(2)]

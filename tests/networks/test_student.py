@@ -58,6 +58,7 @@ def train(pixels: NDArray[np.uint8], label_set: LabelSet, seed: int = 0, **chang
         ("dropout", [-0.1, 1, np.nan, None]),
         ("repeats", [0, 1.5]),
         ("shift", [-1, 0.5, True]),
+        ("views", [0, 6, 1.5, True]),
         ("images", [0, 0.5]),
     ],
 )
@@ -234,6 +235,21 @@ def test_each_generation_but_the_first_is_trained_on_corrected_soft_labels(monke
     for targets, wanted in zip(given[1:], corrections, strict=True):
         np.testing.assert_array_equal(targets, wanted)
         assert np.abs(targets - soft.probabilities).max() > 0.01
+
+
+@pytest.mark.usefixtures("small_network")
+def test_several_views_correct_the_soft_labels_and_are_what_is_predicted_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = bars(60)
+    asked: list[int] = []
+    correct = student.corrected
+
+    def noted(label_set: LabelSet, network: keras.Model, *rest: Any) -> Any:
+        asked.append(network.layers[-1].input.shape[1])
+        return correct(label_set, network, *rest)
+
+    monkeypatch.setattr(student, "corrected", noted)
+    trained = train(images, unsure(labels, 0.6), networks=2, views=3, epochs=1)
+    assert [*asked, trained.network.layers[-1].input.shape[1]] == [2 * 3 * 4] * 2, "each network has four last features"
 
 
 @pytest.mark.usefixtures("small_network")

@@ -306,10 +306,14 @@ def test_distances_to_the_centroids_take_the_place_of_pixels(configure: Configur
     np.testing.assert_allclose(found, reference.predict_proba(white.transform(distances)), atol=1e-2)
 
 
-@pytest.mark.parametrize(("images", "steps"), [(99, 7), (100, 70), (101, 70)])
-def test_few_images_are_trained_for_other_steps(images: int, steps: int, configure: Configure) -> None:
+@pytest.mark.parametrize(("bought", "steps"), [(0, 7), (99, 7), (100, 70), (101, 70)])
+@pytest.mark.parametrize("spread", [0, 1, 500])
+def test_few_bought_labels_are_trained_on_for_other_steps(
+    bought: int, spread: int, steps: int, configure: Configure
+) -> None:
     network = configure(network={"steps": 70, "few": {"below": 100, "steps": 7}, "patience": 4}).network
-    how = train_nn.training_settings(network, images)
+    rows = np.arange(spread + bought)
+    how = train_nn.training_settings(network, LabelSet(rows, np.zeros(len(rows), np.uint8), rows >= spread))
     assert how.pop("steps") == steps
     assert how.pop("patience") == 4
     others = {"architecture", "batch_size", "learning_rate", "validation_share", "restarts", "networks", "shift"}

@@ -139,6 +139,7 @@ def test_soft_labels_train_a_student(settings: params.Params, monkeypatch: pytes
             how.dropout,
             how.repeats,
             how.shift,
+            how.views,
             how.images,
         ),
     }
