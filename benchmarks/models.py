@@ -125,8 +125,8 @@ def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels:
     """Train as params.yaml says; choosing the weights by validation is part of it."""
     from fewlabels.networks.training import TrainingSettings, train
 
-    settings = TrainingSettings(**training_settings(params.load().network, len(labels)))
     label_set = LabelSet.from_bought(np.arange(len(labels)), labels)
+    settings = TrainingSettings(**training_settings(params.load().network, label_set))
     start = time.perf_counter()
     model = train(images, label_set, image_shape=(28, 28), n_classes=10, settings=settings, seed=1)
     seconds = time.perf_counter() - start

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
+from benchmarks.alone import peak_gib
 from benchmarks.pile import PILES, pile_as_idx
 from benchmarks.pipeline import cloned, core_seconds
 from benchmarks.results import record
@@ -107,7 +108,7 @@ class Peaks(threading.Thread):
                 return
             for process in processes:
                 try:
-                    kind, peak = kind_of(process.cmdline()), _peak_mib(process.pid)
+                    kind, peak = kind_of(process.cmdline()), 1024 * peak_gib(process.pid)
                 except (psutil.Error, OSError, StopIteration):  # it has just ended
                     continue
                 if kind:
@@ -120,11 +121,6 @@ def kind_of(command: list[str]) -> str:
         return "worker"
     module = next((part for part in command if part.startswith("stages.")), "")
     return KINDS.get(module, "other stages") if module and not command[0].endswith("sh") else ""
-
-
-def _peak_mib(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.alone import alone
+from benchmarks.alone import alone, peak_gib
 from benchmarks.neighbours import recall
 from benchmarks.pile import PILES, SIDE, pile
 from benchmarks.results import RESULTS, record
@@ -257,10 +257,9 @@ def _usage_of_all(run: Local) -> dict[int, tuple[float, float]]:
 
 
 def _usage() -> tuple[int, tuple[float, float]]:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    peak = peak_gib()
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    return os.getpid(), (time.process_time(), peak / 2**20)
+    return os.getpid(), (time.process_time(), peak)
 
 
 def _digest(results: list[Any]) -> str:

@@ -76,7 +76,7 @@ OURS = {
     STUDENT: "ours: ridge and its student, active labels",
 }
 """The models and label sets of ours that `curves` has."""
-STRONGEST = {"network.student.networks": 2, "network.student.views": 2}
+STRONGEST = {"network.student.networks": 2, "network.student.generations": 3, "network.student.views": 2}
 """What the strongest setting of the sweep `budgets` changes in params.yaml."""
 EVERYTHING = {"network.steps": 4000, "network.networks": 2, "network.shift": 1}
 """What the sweep `everything` changes there, for the network on all labels."""

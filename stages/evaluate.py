@@ -234,12 +234,12 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
         "representatives": pictures.image_grid(
             inputs.pixels("train", bought.rows[picked]).reshape(-1, *settings.data.image_shape),
             [classes[label] for label in bought.labels[picked]],
-            f"{len(picked)} of the {len(bought):,} representatives and the labels bought for them",
+            title(len(picked), len(bought), "representatives and the labels bought for them"),
         ),
         "mislabelled": pictures.image_grid(
             inputs.pixels("train", spread.rows[shown]).reshape(-1, *settings.data.image_shape),
             [f"given: {classes[spread.labels[row]]}\ntrue: {classes[true_labels[spread.rows[row]]]}" for row in shown],
-            f"{len(shown)} of the {len(wrong):,} images that propagation gave a wrong label",
+            title(len(shown), len(wrong), "images that propagation gave a wrong label"),
         ),
         "accuracy": pictures.accuracy_bars(
             accuracies,
@@ -248,6 +248,11 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
         ),
     }.items():
         _save_figure(PICTURES / f"{name}.png", figure)
+
+
+def title(shown: int, every: int, what: str) -> str:
+    """Say how many of something a picture shows; with people, and where nobody trains on them, there may be none."""
+    return f"{shown} of the {every:,} {what}" if every else f"There are no {what}"
 
 
 def _save_figure(path: Path, figure: Figure) -> None:

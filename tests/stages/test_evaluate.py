@@ -213,6 +213,14 @@ def test_without_test_images_the_scores_are_what_bought_labels_and_confidence_te
     assert "lr on random is left out, it cannot be trained: one class only" in said
 
 
+@pytest.mark.parametrize(
+    ("shown", "every", "said"),
+    [(60, 2000, "60 of the 2,000 dogs"), (3, 3, "3 of the 3 dogs"), (0, 0, "There are no dogs")],
+)
+def test_a_picture_says_how_many_it_shows(shown: int, every: int, said: str) -> None:
+    assert evaluate.title(shown, every, "dogs") == said
+
+
 def test_images_whose_label_nobody_knows_do_not_count(run: None) -> None:
     """Of the rows that the ridge predicts, 1 and 3 have no label; 4 and 5 are left, and predicted wrongly."""
     files.save_array("data/flat/train_labels.npy", np.array([0, UNKNOWN, 1, UNKNOWN, 2, 2], np.uint8))
