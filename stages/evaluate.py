@@ -234,12 +234,12 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
         "representatives": pictures.image_grid(
             inputs.pixels("train", bought.rows[picked]).reshape(-1, *settings.data.image_shape),
             [classes[label] for label in bought.labels[picked]],
-            title(len(picked), len(bought), "representatives and the labels bought for them"),
+            title_of_representatives(len(picked), len(bought)),
         ),
         "mislabelled": pictures.image_grid(
             inputs.pixels("train", spread.rows[shown]).reshape(-1, *settings.data.image_shape),
             [f"given: {classes[spread.labels[row]]}\ntrue: {classes[true_labels[spread.rows[row]]]}" for row in shown],
-            title(len(shown), len(wrong), "images that propagation gave a wrong label"),
+            title_of_mislabelled(len(shown), len(wrong), len(spread)),
         ),
         "accuracy": pictures.accuracy_bars(
             accuracies,
@@ -250,9 +250,20 @@ def _save_pictures(true_labels: NDArray[np.uint8], details: dict[str, Any], sett
         _save_figure(PICTURES / f"{name}.png", figure)
 
 
-def title(shown: int, every: int, what: str) -> str:
-    """Say how many of something a picture shows; with people, and where nobody trains on them, there may be none."""
-    return f"{shown} of the {every:,} {what}" if every else f"There are no {what}"
+def title_of_representatives(shown: int, bought: int) -> str:
+    """Say how many are shown; people may have been asked about other images."""
+    if not bought:
+        return "No representatives were bought"
+    return f"{shown} of the {bought:,} representatives and the labels bought for them"
+
+
+def title_of_mislabelled(shown: int, wrong: int, spread: int) -> str:
+    """Say how many are shown; where nobody trains on propagated labels none is made, and few true ones may be known."""
+    if not spread:
+        return "No labels were propagated"
+    if not wrong:
+        return "No propagated label is known to be wrong"
+    return f"{shown} of the {wrong:,} images that propagation gave a wrong label"
 
 
 def _save_figure(path: Path, figure: Figure) -> None:

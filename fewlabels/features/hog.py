@@ -26,7 +26,7 @@ ORIENTATIONS = 8
 SIDE = 28
 """Height and width, in pixels, of the images that the number of cells suits."""
 CELLS, FEWEST = 9, 4
-"""Cells along a side of so many pixels or more; along a shorter one they are fewer in proportion, but not below 4."""
+"""Cells along a side of SIDE pixels or more; fewer in proportion along a shorter one, but at least FEWEST."""
 FLOOR = 0.01
 """Added to the sum of a block before dividing by it, so that noise in an empty block stays small."""
 SAMPLE = 12_000

@@ -6,8 +6,8 @@ some of its last features dropped, so that it fits the teacher's mistakes less. 
 those given, its own predictions, and those of a classifier trained on its last features of the bought images.
 
 Several students, which differ in their initialisation and in the order of the images, err differently. Joined into one
-network they correct the soft labels together, and are one student in the end. The mean over several views of an image
-errs less, too, and is learnt from as soon as it corrects soft labels.
+network they correct the soft labels together, and are one student in the end. The mean of their answers to several
+views of an image errs less, too; that mean corrects the soft labels.
 """
 
 from collections.abc import Sequence

@@ -270,7 +270,13 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
 @pytest.mark.parametrize(
     ("model", "label_set", "features", "depends", "does_not"),
     [
-        ("lr", "all", "pixels", ["logistic_regression.C"], ["clusters", "percentile", "embedding", "network.steps"]),
+        (
+            "lr",
+            "all",
+            "pixels",
+            ["logistic_regression.C"],
+            ["clusters", "percentile", "embedding.size", "network.steps"],
+        ),
         ("lr", "all", "hog", ["features", "embedding.size"], ["kernel_ridge.alpha"]),
         ("lr", "all", "auto", ["embedding.size", "kernel_ridge.alpha", "cluster_margin.first_round"], ["clusters"]),
         ("lr", "propagated_soft", "pixels", ["network.student.images"], ["network.student.shift"]),
@@ -280,7 +286,13 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
         ("nn", "all", "pixels", ["network.few.steps", "network.batch_size"], ["network.student.shift", "features"]),
         ("nn", "partially_propagated", "pixels", ["clusters", "percentile"], ["kernel_ridge.gamma"]),
         ("nn", "propagated_soft", "pixels", ["network.student.shift", "kernel_ridge.gamma"], ["network.steps"]),
-        ("ridge", "random", "pixels", ["embedding.size", "kernel_ridge.gamma"], ["cluster_margin", "network.steps"]),
+        (
+            "ridge",
+            "random",
+            "pixels",
+            ["embedding.size", "kernel_ridge.gamma"],
+            ["cluster_margin.growth", "network.steps"],
+        ),
         ("ensemble", "propagated_soft", "pixels", ["confidence", "embedding.size"], ["network.architecture"]),
     ],
 )

@@ -1,7 +1,9 @@
 """A student network: the batches it sees, what it learns from soft labels, and how it corrects them."""
 
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -238,7 +240,9 @@ def test_each_generation_but_the_first_is_trained_on_corrected_soft_labels(monke
 
 
 @pytest.mark.usefixtures("small_network")
-def test_several_views_correct_the_soft_labels_and_are_what_is_predicted_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_views_correct_the_soft_labels_and_are_what_is_predicted_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, labels = bars(60)
     asked: list[int] = []
     correct = student.corrected
@@ -250,6 +254,9 @@ def test_several_views_correct_the_soft_labels_and_are_what_is_predicted_by(monk
     monkeypatch.setattr(student, "corrected", noted)
     trained = train(images, unsure(labels, 0.6), networks=2, views=3, epochs=1)
     assert [*asked, trained.network.layers[-1].input.shape[1]] == [2 * 3 * 4] * 2, "each network has four last features"
+    joblib.dump(trained, tmp_path / "student.joblib")
+    loaded = joblib.load(tmp_path / "student.joblib")
+    np.testing.assert_allclose(loaded.predict_proba(images), trained.predict_proba(images), atol=1e-6)
 
 
 @pytest.mark.usefixtures("small_network")

@@ -213,12 +213,16 @@ def test_without_test_images_the_scores_are_what_bought_labels_and_confidence_te
     assert "lr on random is left out, it cannot be trained: one class only" in said
 
 
-@pytest.mark.parametrize(
-    ("shown", "every", "said"),
-    [(60, 2000, "60 of the 2,000 dogs"), (3, 3, "3 of the 3 dogs"), (0, 0, "There are no dogs")],
-)
-def test_a_picture_says_how_many_it_shows(shown: int, every: int, said: str) -> None:
-    assert evaluate.title(shown, every, "dogs") == said
+def test_pictures_say_how_many_they_show_and_why_there_are_none() -> None:
+    assert [evaluate.title_of_representatives(*counts) for counts in ((60, 2000), (0, 0))] == [
+        "60 of the 2,000 representatives and the labels bought for them",
+        "No representatives were bought",
+    ]
+    assert [evaluate.title_of_mislabelled(*counts) for counts in ((60, 9000, 60_000), (0, 0, 60_000), (0, 0, 0))] == [
+        "60 of the 9,000 images that propagation gave a wrong label",
+        "No propagated label is known to be wrong",
+        "No labels were propagated",
+    ]
 
 
 def test_images_whose_label_nobody_knows_do_not_count(run: None) -> None:
