@@ -126,7 +126,7 @@ def _fewlabels_nn(images: Bytes, labels: Bytes, test_images: Bytes, test_labels:
     from fewlabels.networks.training import TrainingSettings, train
 
     label_set = LabelSet.from_bought(np.arange(len(labels)), labels)
-    settings = TrainingSettings(**training_settings(params.load().network, label_set))
+    settings = TrainingSettings(**training_settings(params.load().network, "all", len(labels)))
     start = time.perf_counter()
     model = train(images, label_set, image_shape=(28, 28), n_classes=10, settings=settings, seed=1)
     seconds = time.perf_counter() - start

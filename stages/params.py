@@ -25,9 +25,9 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS
+from stages.registry import BOUGHT, CLASSIFIERS, LABEL_SETS, SPREAD
 
-__all__ = ["BOUGHT", "Network", "Params", "checked", "load", "trainable"]
+__all__ = ["BOUGHT", "SPREAD", "Network", "Params", "checked", "load", "trainable"]
 
 
 def load(path: str | Path = "params.yaml") -> "Params":
@@ -219,6 +219,7 @@ class KernelRidge(_Strict):
 class Few(_Strict):
     below: Annotated[int, Field(ge=0)]
     steps: Count
+    spread: Count
 
 
 class Student(_Strict):

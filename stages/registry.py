@@ -125,6 +125,8 @@ LABEL_SETS = {
 
 BOUGHT = tuple(name for name, entry in LABEL_SETS.items() if entry.parameters and not entry.spread_from)
 """The label sets that hold bought labels only, as many as the budget."""
+SPREAD = tuple(name for name, entry in LABEL_SETS.items() if entry.spread_from)
+"""Those whose labels were spread to other images."""
 SOFT = tuple(name for name, entry in LABEL_SETS.items() if entry.soft)
 """Those with probabilities."""
 

@@ -47,7 +47,7 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     architecture = settings.network.architecture if label_set.probabilities is None else "edges"
     _say_what_takes_long(architecture, settings.data.image_shape, shared["n_classes"], len(label_set))
     if label_set.probabilities is None:
-        how = training.TrainingSettings(**training_settings(settings.network, label_set))
+        how = training.TrainingSettings(**training_settings(settings.network, name, int(label_set.bought.sum())))
         return trainer.on_images(training.train(images, label_set, settings=how, **shared))
     classifier, how_student = ridge.untrained(settings, shared["n_classes"]), students.settings(settings.network)
     return trainer.on_images(student.train_student(images, label_set, classifier, settings=how_student, **shared))
@@ -74,9 +74,11 @@ def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: i
         )
 
 
-def training_settings(network: params.Network, label_set: LabelSet) -> dict[str, Any]:
-    """Give the fields of `TrainingSettings` for a training on hard labels: labels that were spread are not more."""
-    steps = network.few.steps if label_set.bought.sum() < network.few.below else network.steps
+def training_settings(network: params.Network, name: str, bought: int) -> dict[str, Any]:
+    """Give the fields of `TrainingSettings` for the label set of that name, with so many bought labels."""
+    steps = network.steps
+    if bought < network.few.below:
+        steps = network.few.spread if name in params.SPREAD else network.few.steps
     return network.model_dump(exclude={"few", "student"}) | {"steps": steps}
 
 

@@ -182,8 +182,7 @@ def test_few_labels_take_few_steps(finished: Repository) -> None:
     assert {point["label_set"] for point in curves} == set(NN)
     assert [point["step"] for point in curves if point["label_set"] == "all"][-1] == 5
     for bought, steps in ((4999, 5), (5000, network.steps)):
-        label_set = LabelSet.from_bought(np.arange(bought), np.zeros(bought, np.uint8))
-        assert train_nn.training_settings(network, label_set)["steps"] == steps
+        assert train_nn.training_settings(network, "random", bought)["steps"] == steps
     assert network.steps > 5
 
 

@@ -306,14 +306,17 @@ def test_distances_to_the_centroids_take_the_place_of_pixels(configure: Configur
     np.testing.assert_allclose(found, reference.predict_proba(white.transform(distances)), atol=1e-2)
 
 
-@pytest.mark.parametrize(("bought", "steps"), [(0, 7), (99, 7), (100, 70), (101, 70)])
-@pytest.mark.parametrize("spread", [0, 1, 500])
+@pytest.mark.parametrize("bought", [0, 99, 100, 101])
+@pytest.mark.parametrize(
+    ("name", "few_steps"), [("all", 7), ("random", 7), ("active", 7), ("propagated", 9), ("partially_propagated", 9)]
+)
 def test_few_bought_labels_are_trained_on_for_other_steps(
-    bought: int, spread: int, steps: int, configure: Configure
+    name: str, few_steps: int, bought: int, configure: Configure
 ) -> None:
-    network = configure(network={"steps": 70, "few": {"below": 100, "steps": 7}, "patience": 4}).network
-    rows = np.arange(spread + bought)
-    how = train_nn.training_settings(network, LabelSet(rows, np.zeros(len(rows), np.uint8), rows >= spread))
+    few = {"below": 100, "steps": 7, "spread": 9}
+    network = configure(network={"steps": 70, "few": few, "patience": 4}).network
+    how = train_nn.training_settings(network, name, bought)
+    steps = few_steps if bought < 100 else 70
     assert how.pop("steps") == steps
     assert how.pop("patience") == 4
     others = {"architecture", "batch_size", "learning_rate", "validation_share", "restarts", "networks", "shift"}

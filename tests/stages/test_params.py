@@ -264,6 +264,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("network.batch_size", 0, "0: should be greater than or equal to 1"),
         ("network.few.below", -1, "-1: should be greater than or equal to 0"),
         ("network.few.steps", 0, "0: should be greater than or equal to 1"),
+        ("network.few.spread", 0, "0: should be greater than or equal to 1"),
         ("network.learning_rate", 0.0, "0.0: should be greater than 0"),
         ("network.learning_rate", float("inf"), "inf: should be a finite number"),
         ("network.validation_share", 0, "0: should be greater than 0"),
