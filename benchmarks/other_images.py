@@ -163,9 +163,9 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     features = hog.transform(pool)
     active, classifier = _active(settings, features, pool_labels, budget, seed), ridge.untrained(settings, 10)
     graph = neighbour_graph(nearest_neighbours(features, settings.label_spreading.neighbours))
-    weight = settings.label_spreading.neighbour_weight
+    weights = settings.label_spreading.neighbour_weights
     probabilities, _ = soft_labels(
-        features, graph, active.rows, active.labels, classifier, neighbour_weight=weight, random_state=seed
+        features, graph, active.rows, active.labels, classifier, neighbour_weights=weights, random_state=seed
     )
     every, likeliest = np.arange(len(pool)), probabilities.argmax(axis=1).astype(np.uint8)
     soft = LabelSet(every, likeliest, np.isin(every, active.rows), probabilities)
@@ -184,7 +184,7 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
         "student": student,
         "ridge_on_student": classifier_on_embedding(student.network, pool, soft, classifier),
     }
-    predicted = cross_validated(pool, active, features, graph, classifier, neighbour_weight=weight, **how)
+    predicted = cross_validated(pool, active, features, graph, classifier, neighbour_weights=weights, **how)
     chosen = voters(predicted, active.labels)
     ensemble = soft_voting({name: members[name] for name in chosen})
     accuracies = (float(model.score(test, test_labels)) for model in (teacher, student, ensemble))

@@ -76,7 +76,11 @@ OURS = {
     STUDENT: "ours: ridge and its student, active labels",
 }
 """The models and label sets of ours that `curves` has."""
-STRONGEST = {"network.student.networks": 2, "network.student.generations": 3, "network.student.views": 2}
+STRONGEST = {
+    "label_spreading.neighbour_weights": "[0, 0.5, 0.7, 0.85]",
+    "network.student.networks": 2,
+    "network.student.views": 2,
+}
 """What the strongest setting of the sweep `budgets` changes in params.yaml."""
 EVERYTHING = {"network.steps": 4000, "network.networks": 2, "network.shift": 1}
 """What the sweep `everything` changes there, for the network on all labels."""
@@ -93,14 +97,20 @@ def recorded_parameters(values: dict[str, Any]) -> dict[str, Any]:
     """Give the parameters that results.csv has a column for, from the content of a params.yaml; lists as JSON.
 
     Those of `data` that only say where the images are have none, nor those that are no longer known. What may be no
-    number is always text.
+    number is always text. In a list 1.0 is 1, because either may stand in params.yaml.
     """
     flat = {name: value for name, value in _flat(values) if not name.startswith(UNRECORDED)}
     kept = {name: value for name, value in flat.items() if not name.startswith("label_sets.")}
     return {
-        name: json.dumps(value) if isinstance(value, list) or (name in TEXT and not isinstance(value, str)) else value
+        name: _as_json(value) if isinstance(value, list) or (name in TEXT and not isinstance(value, str)) else value
         for name, value in kept.items()
     }
+
+
+def _as_json(value: Any) -> str:
+    if isinstance(value, list):
+        value = [int(item) if isinstance(item, float) and item.is_integer() else item for item in value]
+    return json.dumps(value)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

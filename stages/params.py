@@ -200,7 +200,7 @@ class ClusterMargin(_Strict):
 
 class LabelSpreading(_Strict):
     neighbours: Count
-    neighbour_weight: Annotated[float, Field(ge=0, lt=1)]
+    neighbour_weights: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
 
 
 class LogisticRegression(_Strict):

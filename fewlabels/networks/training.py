@@ -28,6 +28,8 @@ CHECKS = 20
 """How often a training evaluates its validation data."""
 HELD_BACK = 2000
 """Validation images at most: more would slow every evaluation and hardly change its result."""
+STEPS_AT_ONCE = 25
+"""Steps at most that TensorFlow runs before Python goes on."""
 SAMPLE = 1000
 """Images at most that a collapse is looked for in, evenly spaced: they may be stored class by class."""
 
@@ -226,8 +228,11 @@ def schedule(learning_rate: float, steps: int) -> keras.optimizers.schedules.Lea
     )
 
 
-def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *, soft: bool) -> None:
+def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *, soft: bool, steps: int = 1) -> None:
     """Prepare a network for training; all variables are made here, or TensorFlow would trace each step twice.
+
+    TensorFlow is given several steps at once, as many as divide those of an epoch: the results are the same, and no
+    step waits for Python.
 
     Parameters
     ----------
@@ -235,18 +240,26 @@ def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *,
     network : keras.Model
     soft : bool
         Whether it learns from probabilities, not from labels.
+    steps : int, default=1
+        Those of an epoch.
 
     Examples
     --------
     >>> network, optimizer = ARCHITECTURES["compact"]((8, 8), 2), keras.optimizers.Adam()
-    >>> compile_with(optimizer, network, soft=False)
-    >>> optimizer.built
-    True
+    >>> compile_with(optimizer, network, soft=False, steps=100)
+    >>> optimizer.built, network.steps_per_execution
+    (True, 25)
     """
     kind = "categorical" if soft else "sparse_categorical"
     metric = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
     optimizer.build(network.trainable_variables)
-    network.compile(optimizer, f"{kind}_crossentropy", metrics=[metric("accuracy")], jit_compile=False)
+    network.compile(
+        optimizer,
+        f"{kind}_crossentropy",
+        metrics=[metric("accuracy")],
+        jit_compile=False,
+        steps_per_execution=max(at_once for at_once in range(1, STEPS_AT_ONCE + 1) if steps % at_once == 0),
+    )
 
 
 def _batches(
@@ -278,7 +291,7 @@ def _train_once(
     interval = max(1, round(settings.steps / CHECKS))
     checks = ceil(settings.steps / interval)
     rates = schedule(settings.learning_rate, checks * interval)
-    compile_with(optimizer(rates), model, soft=False)
+    compile_with(optimizer(rates), model, soft=False, steps=interval)
     history = model.fit(
         batches,
         steps_per_epoch=interval,

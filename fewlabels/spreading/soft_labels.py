@@ -1,11 +1,11 @@
 """Soft labels: a probability of each class for every image, from few bought labels.
 
 A network can be trained on all images once each has soft labels. A classifier on the bought labels gives them; label
-spreading smooths them where that predicts bought labels held back with a smaller log loss.
+spreading smooths them, as much as predicts bought labels that are held back with the smallest log loss.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from fewlabels.spreading.graph import Graph, spread_over_graph
 
 FOLDS = 5
 """Parts of the bought labels: each is predicted from the others."""
+WEIGHTS = (0, 0.5, 0.7, 0.85)
+"""Weights of the neighbours to choose from."""
 LEAST_PROBABILITY = 1e-4
 """Lower limit of a probability in the log loss, so that one confident mistake does not dominate it."""
 
@@ -32,13 +34,13 @@ def soft_labels(
     labels: NDArray[np.uint8],
     classifier: Any,
     *,
-    neighbour_weight: float = 0.5,
+    neighbour_weights: Sequence[float] = WEIGHTS,
     random_state: int,
 ) -> tuple[Any, float]:
-    """Compute soft labels of every image, with or without label spreading.
+    """Compute soft labels of every image, smoothed by label spreading as much as suits the bought labels.
 
-    Five-fold cross-validation on the bought labels decides whether to smooth, by the smaller log loss. With fewer than
-    five labels nothing is smoothed.
+    Five-fold cross-validation on the bought labels chooses the weight of the neighbours, by the smallest log loss: the
+    fewer labels there are, the more neighbours tell. With fewer than five labels the first weight is taken.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def soft_labels(
     labels : ndarray of uint8, shape (m,)
     classifier : KernelRidgeClassifier
         With `classes` given; a clone of it is trained.
-    neighbour_weight : float, default=0.5
-        The part of an image's probabilities that comes from its neighbours, if they are smoothed.
+    neighbour_weights : sequence of float, default=(0, 0.5, 0.7, 0.85)
+        What to choose from: the part of an image's probabilities that comes from its neighbours, 0 (none) to below 1.
     random_state : int
         Seeds the folds.
 
@@ -60,7 +62,12 @@ def soft_labels(
     probabilities : ndarray or Pool of float32, shape (n, n_classes)
         Each row sums to 1; the bought labels are certain.
     neighbour_weight : float
-        The weight that was taken: as given, or 0.
+        The weight that was taken.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, or as `fewlabels.spreading.graph.spread_over_graph` does.
 
     Examples
     --------
@@ -74,6 +81,9 @@ def soft_labels(
     >>> probabilities.argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
+    weights = [float(weight) for weight in neighbour_weights]
+    if not weights:
+        raise ValueError("neighbour_weights: none is given")
     untrained, run = clone(classifier), current()
     certain = (labels[:, None] == np.asarray(classifier.classes)).astype(np.float32)
 
@@ -86,8 +96,8 @@ def soft_labels(
             yield spread_over_graph(probabilities, graph, weight)
         as_pool(probabilities).remove()
 
-    weights, best = (0.0, neighbour_weight), 0
-    if len(rows) >= FOLDS:
+    best = 0
+    if len(weights) > 1 and len(rows) >= FOLDS:
         losses = np.zeros(len(weights))
         for kept, held_back in KFold(FOLDS, shuffle=True, random_state=random_state).split(rows):
             right = certain[held_back] > 0

@@ -84,7 +84,7 @@ def test_none_has_seen_the_label_that_it_predicts(monkeypatch: pytest.MonkeyPatc
         features.astype(np.float32),
         neighbour_graph(nearest_neighbours(features.astype(np.float32))),
         KernelRidgeClassifier(classes=range(3)),
-        neighbour_weight=0.5,
+        neighbour_weights=[0.5],
         seed=3,
         n_classes=3,
     )
@@ -108,4 +108,4 @@ def test_labels_that_were_not_bought_are_refused() -> None:
         (LabelSet.from_bought([0], [0]), "1 of 1 labels"),
     ):
         with pytest.raises(ValueError, match=message):
-            cross_validated(images, label_set, images, None, None, neighbour_weight=0.5, seed=0)
+            cross_validated(images, label_set, images, None, None, neighbour_weights=[0.5], seed=0)

@@ -1,6 +1,7 @@
 """The optimiser Muon for convolutions."""
 
 import numpy as np
+import pytest
 
 from fewlabels.networks.muon import ConvolutionMuon
 from fewlabels.networks.quiet_keras import keras
@@ -16,3 +17,20 @@ def test_an_update_is_near_an_orthogonal_matrix() -> None:
     lengths = np.linalg.svd(kernel.numpy().reshape(18, 8), compute_uv=False) / (0.2 * np.sqrt(18))
     assert lengths.min() > 0.6
     assert lengths.max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 2, 8), (3, 3, 1, 16), (1, 1, 9, 9)])
+def test_an_update_is_the_one_of_keras(shape: tuple[int, ...]) -> None:
+    """Keras multiplies the whole matrix in each step."""
+    gradient = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    gradient[..., -1] *= 1e-3
+    ours = ConvolutionMuon(1.0).zeropower_via_newtonschulz5(keras.ops.convert_to_tensor(gradient), 5)
+    theirs = keras.optimizers.Muon(1.0).zeropower_via_newtonschulz5(
+        keras.ops.convert_to_tensor(gradient.reshape(-1, shape[-1])), 5
+    )
+    np.testing.assert_allclose(np.reshape(ours, (-1, shape[-1])), theirs, atol=1e-4)
+
+
+def test_without_a_gradient_there_is_no_update() -> None:
+    zeros = keras.ops.zeros((3, 3, 2, 8))
+    assert not np.any(ConvolutionMuon(1.0).zeropower_via_newtonschulz5(zeros, 5))

@@ -272,7 +272,7 @@ def test_two_students_correct_together_and_are_one_in_the_end(monkeypatch: pytes
 
     monkeypatch.setattr(student, "_batches", spy)
     trained = train(images, unsure(labels, 0.6), seed=5, networks=2, generations=2, epochs=1)
-    assert [seed for _, seed in given] == [5, 7, 6, 8]
+    assert [seed for _, seed in given] == [5, 10_012, 6, 10_013]
     one, other, corrected_one, corrected_other = (targets for targets, _ in given)
     np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(corrected_one, corrected_other)

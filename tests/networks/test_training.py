@@ -75,6 +75,19 @@ def test_a_saved_network_predicts_the_same(learned: NetworkClassifier, tmp_path:
     np.testing.assert_allclose(loaded.predict(images, verbose=0), wanted, atol=1e-6)
 
 
+def test_steps_at_once_are_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of 7 steps, one by one and seven at once; six at once do not divide them."""
+    images, labels = striped(240)
+    how: dict[str, Any] = {"steps": 140, "patience": 2, "architecture": "edges"}
+    weights = []
+    for at_once in (1, 6, 7):
+        monkeypatch.setattr(training, "STEPS_AT_ONCE", at_once)
+        weights.append(train(images, LabelSet.from_bought(np.arange(240), labels), **how).network.get_weights())
+    for others in weights[1:]:
+        for one, other in zip(weights[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_seed_gives_the_same_weights_again(learned: NetworkClassifier) -> None:
     """In one process too, where other trainings have used up random numbers."""
     keras.utils.set_random_seed(99)

@@ -31,7 +31,7 @@ def test_one_image_is_joined_with_none() -> None:
     assert neighbour_graph(nearest_neighbours(np.ones((1, 3), np.float32))).toarray().tolist() == [[0]]
 
 
-@pytest.mark.parametrize("weight", [0.5, 0.9])
+@pytest.mark.parametrize("weight", [0.5, 0.85, 0.99])
 def test_spreading_is_the_solution_of_its_equation(weight: float) -> None:
     """F = w S F + (1 - w) F0, solved densely; then each row made to sum to 1."""
     features = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
@@ -39,7 +39,7 @@ def test_spreading_is_the_solution_of_its_equation(weight: float) -> None:
     start = np.random.default_rng(0).dirichlet([1, 1, 1], 80).astype(np.float32)
     solved = np.linalg.solve(np.eye(80) - weight * joined.toarray(), (1 - weight) * start)
     found = spread_over_graph(start, joined, weight)
-    np.testing.assert_allclose(found, solved / solved.sum(axis=1, keepdims=True), atol=1e-3)
+    np.testing.assert_allclose(found, solved / solved.sum(axis=1, keepdims=True), atol=2e-4)
     np.testing.assert_allclose(spread_over_graph(start, joined, 0.0), start, rtol=1e-6)
 
 

@@ -49,7 +49,7 @@ def striped(*rows: int) -> NDArray[np.uint8]:
 
 def test_describe_finds_copies_and_the_nearest_by_hog() -> None:
     """Brighter images have the same edges: 0 and 2 are neighbours, 1 and 3; 4 is a copy of 0."""
-    configure({"label_spreading": {"neighbours": 1, "neighbour_weight": 0.5}})
+    configure({"label_spreading": {"neighbours": 1, "neighbour_weights": [0, 0.5]}})
     across = striped(3).reshape(SIDE, SIDE)
     images = np.stack([across, across.T, across // 2, across.T // 2, across]).reshape(5, -1)
     files.save_array("data/flat/train_images.npy", images)

@@ -221,7 +221,7 @@ def test_labels_are_not_spread_for_nobody(
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])
 def test_soft_labels_below_the_confidence_are_left_out(weight: float, configure: Configure, two_clusters: None) -> None:
-    settings = configure(confidence=0.0, label_spreading={"neighbour_weight": weight})
+    settings = configure(confidence=0.0, label_spreading={"neighbour_weights": [weight]})
     describe.main()
     propagate.main()
     every = label_sets.load("propagated_soft")
@@ -236,7 +236,7 @@ def test_soft_labels_below_the_confidence_are_left_out(weight: float, configure:
         others = ~every.bought
         np.testing.assert_allclose(every.probabilities[others], plain[others], atol=1e-5)
     limit = float(np.median(every.probabilities[~every.bought].max(axis=1)))
-    configure(confidence=limit, label_spreading={"neighbour_weight": weight})
+    configure(confidence=limit, label_spreading={"neighbour_weights": [weight]})
     propagate.main()
     sure = every.bought | (every.probabilities.max(axis=1) >= limit)
     assert label_sets.load("propagated_soft").rows.tolist() == np.flatnonzero(sure).tolist()
