@@ -12,6 +12,8 @@ from fewlabels.pool import Rows, as_pool
 
 COLUMNS = 12
 """Images in one row of a grid."""
+SIDE, GAP, CAPTION, TITLE = 1.05, 0.1, 0.45, 0.4
+"""Inches: of an image and between two of them, of two lines above an image, of the line above all."""
 ROWS = 30
 """Classes on a sheet at most."""
 SAMPLE = 100
@@ -38,14 +40,9 @@ def image_grid(images: NDArray[np.uint8], captions: Sequence[str], title: str) -
     >>> len(image_grid(np.zeros((13, 8, 8), np.uint8), ["cat"] * 13, "Cats").axes)
     24
     """
-    rows = max(1, ceil(len(images) / COLUMNS))
-    figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * rows + 0.6), layout="constrained")
-    figure.suptitle(title)
-    axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axis in axes:
-        axis.set_axis_off()
+    figure, axes = _grid(max(1, ceil(len(images) / COLUMNS)), title)
     colours = _colours(images)
-    for axis, image, caption in zip(axes, images, captions, strict=False):
+    for axis, image, caption in zip(axes.ravel(), images, captions, strict=False):
         axis.imshow(image, cmap=colours, vmin=0, vmax=255)
         axis.set_title(caption, fontsize=8)
     return figure
@@ -90,12 +87,9 @@ def contact_sheet(
     pool = as_pool(images)
     counts = np.bincount(predicted, minlength=len(classes))
     shown = np.argsort(-counts, kind="stable")[: min(ROWS, np.count_nonzero(counts))]
-    figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * max(1, len(shown)) + 0.6), layout="constrained")
     left_out = f"; the {len(shown)} most frequent classes" if len(shown) < np.count_nonzero(counts) else ""
-    figure.suptitle(f"Most sure, and least sure, of each class{left_out}" if len(shown) else "No predictions")
-    axes = figure.subplots(max(1, len(shown)), COLUMNS, squeeze=False)
-    for axis in axes.ravel():
-        axis.set_axis_off()
+    title = f"Most sure, and least sure, of each class{left_out}" if len(shown) else "No predictions"
+    figure, axes = _grid(max(1, len(shown)), title)
     colours = _colours(pool.take(evenly_spaced(len(pool), SAMPLE)).reshape(-1, *image_shape))
     for row, label in zip(axes, np.sort(shown), strict=False):
         members = np.flatnonzero(predicted == label)
@@ -107,6 +101,29 @@ def contact_sheet(
             name = f"{classes[label]} " if image == order[0] else ""
             axis.set_title(f"{name}{100 * confidence[image]:.0f} %", fontsize=8)
     return figure
+
+
+def _grid(rows: int, title: str) -> tuple[Figure, NDArray[np.object_]]:
+    """Make places for images, with room for two lines above each; matplotlib takes a second to find such a layout."""
+    width, height = COLUMNS * (SIDE + GAP), rows * (SIDE + CAPTION) + TITLE
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, y=1 - GAP / height, va="top")
+    axes = figure.subplots(
+        rows,
+        COLUMNS,
+        squeeze=False,
+        gridspec_kw={
+            "left": GAP / 2 / width,
+            "right": 1 - GAP / 2 / width,
+            "bottom": GAP / 2 / height,
+            "top": 1 - (TITLE + CAPTION - GAP / 2) / height,
+            "wspace": GAP / SIDE,
+            "hspace": CAPTION / SIDE,
+        },
+    )
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    return figure, axes
 
 
 def _colours(images: NDArray[np.uint8]) -> str:

@@ -35,12 +35,13 @@ def test_a_grid_has_twelve_images_in_a_row(count: int, rows: int) -> None:
             assert not axis.get_images()
 
 
-def test_captions_do_not_overlap() -> None:
+@pytest.mark.parametrize("count", [1, 26, 60])
+def test_captions_do_not_overlap(count: int) -> None:
     """Two lines of ten letters, drawn as wide as an image is."""
-    figure = image_grid(np.zeros((26, 8, 8), np.uint8), ["given: abcd\ntrue: abcd"] * 26, "Captions")
+    figure = image_grid(np.zeros((count, 8, 8), np.uint8), ["given: abcd\ntrue: abcd"] * count, "Captions")
     figure.draw_without_rendering()
-    captions = [axis.title.get_window_extent() for axis in figure.axes[:26]]
-    pictures = [axis.get_window_extent() for axis in figure.axes[:26]]
+    captions = [axis.title.get_window_extent() for axis in figure.axes[:count]]
+    pictures = [axis.get_window_extent() for axis in figure.axes[:count]]
     heading = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
     for number, caption in enumerate(captions):
         others = [*captions[:number], *captions[number + 1 :], *pictures, heading]
