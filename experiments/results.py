@@ -96,8 +96,8 @@ DEAD = (40, 60)
 def recorded_parameters(values: dict[str, Any]) -> dict[str, Any]:
     """Give the parameters that results.csv has a column for, from the content of a params.yaml; lists as JSON.
 
-    Those of `data` that only say where the images are have none, nor those that are no longer known. What may be no
-    number is always text. In a list 1.0 is 1, because either may stand in params.yaml.
+    Those of `data` that only say where the images are have none. What may be no number is always text. In a
+    list 1.0 is 1, because either may stand in params.yaml.
     """
     flat = {name: value for name, value in _flat(values) if not name.startswith(UNRECORDED)}
     kept = {name: value for name, value in flat.items() if not name.startswith("label_sets.")}
@@ -138,7 +138,7 @@ def collect() -> tuple[pd.DataFrame, list[str]]:
     -------
     DataFrame
         With a column for each parameter, and COLUMNS. Of two runs with the same parameters, that of the newer commit
-        counts.
+        counts. Runs with a parameter that is no longer known are left out: what it did, no column says.
     list of str
         A line for each run that was left out, which says why.
 
@@ -148,7 +148,14 @@ def collect() -> tuple[pd.DataFrame, list[str]]:
     >>> results, left_out = collect()  # doctest: +SKIP
     """
     found, left_out = runs.read_all()
-    table = pd.DataFrame([row for run in found for row in rows_of(run)]).reindex(columns=_columns())
+    kept = []
+    for run in found:
+        unknown = sorted(recorded_parameters(run.parameters).keys() - defaults().keys())
+        if unknown:
+            left_out.append(f"{run.name}: left out: {', '.join(unknown)}: no longer known")
+        else:
+            kept.append(run)
+    table = pd.DataFrame([row for run in kept for row in rows_of(run)]).reindex(columns=_columns())
     return _sorted(complete(table).drop_duplicates(key())), left_out
 
 

@@ -91,6 +91,12 @@ def _class_names(names: list[str]) -> list[str]:
     return _distinct(names)
 
 
+def _rising(numbers: list[float]) -> list[float]:
+    if numbers != sorted(set(numbers)):
+        raise ValueError(f"{numbers!r}: each number must be larger than the one before")
+    return numbers
+
+
 def _colours(shape: Any, sides: ValidatorFunctionWrapHandler) -> Any:
     """Check height and width; a third number is that of the colours."""
     if not isinstance(shape, list) or len(shape) != 3:
@@ -200,7 +206,9 @@ class ClusterMargin(_Strict):
 
 class LabelSpreading(_Strict):
     neighbours: Count
-    neighbour_weights: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    neighbour_weights: Annotated[
+        list[Annotated[float, Field(ge=0, le=0.99)]], Field(min_length=1), AfterValidator(_rising)
+    ]
 
 
 class LogisticRegression(_Strict):

@@ -46,16 +46,17 @@ def _soft_labels(active: LabelSet, settings: params.Params, trained_on: NDArray[
     """Give soft labels to images whose likeliest class is probable enough."""
     if not len(active):
         return NOTHING
+    weights = settings.label_spreading.neighbour_weights
     probabilities, weight = soft_labels(
         inputs.features("train"),
         neighbour_graph(files.load_rows(inputs.FEATURES / "neighbours.npy")),
         active.rows[active.bought],
         active.labels[active.bought],
         ridge.untrained(settings, len(inputs.class_names())),
-        neighbour_weights=settings.label_spreading.neighbour_weights,
+        neighbour_weights=weights,
         random_state=settings.seed,
     )
-    print(f"propagated_soft: weight of the neighbours {weight:g}, chosen by the bought labels")
+    print(f"propagated_soft: weight of the neighbours {weight:g}, of {', '.join(f'{one:g}' for one in weights)}")
     return confident_labels(
         probabilities,
         active,

@@ -68,7 +68,8 @@ def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: i
     if seconds > PATIENCE:
         print(
             f"{images:,} images of {' x '.join(map(str, image_shape))} take this network {seconds / 60:.1f} minutes to "
-            "see once: a smaller data.image_shape, network.steps, network.few or network.student.images takes less",
+            "see once: a smaller data.image_shape, network.steps, network.few.steps, network.few.spread or "
+            "network.student.images takes less",
             file=sys.stderr,
         )
 

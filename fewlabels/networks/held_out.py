@@ -67,7 +67,7 @@ def cross_validated(
     Raises
     ------
     ValueError
-        If there are fewer than two labels, or one was not bought.
+        If there are fewer than two labels, or one was not bought, or a weight is wrong.
 
     Examples
     --------

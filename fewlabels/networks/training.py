@@ -241,7 +241,7 @@ def compile_with(optimizer: keras.optimizers.Optimizer, network: keras.Model, *,
     soft : bool
         Whether it learns from probabilities, not from labels.
     steps : int, default=1
-        Those of an epoch.
+        Those of an epoch, 1 at least.
 
     Examples
     --------

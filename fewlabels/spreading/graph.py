@@ -13,7 +13,7 @@ from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 
 TOLERANCE = 1e-4
-"""The iterations end when no more than this part of an image's own probabilities can be missing."""
+"""The iterations end when the error is below this part of what images have of their own, each counted squared."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,8 @@ def spread_over_graph(probabilities: Rows, graph: Graph, neighbour_weight: float
     ----------
     probabilities : ndarray or Pool of float32, shape (n, n_classes)
     graph : csr_array of float32, shape (n, n), or ChunkedGraph
-        As from `neighbour_graph`. With a csr_array all is computed in memory; with a ChunkedGraph a chunk at a time,
-        and of the steps three at most are on disk.
+        As from `neighbour_graph`: symmetric, with eigenvalues from -1 to 1. With a csr_array all is computed in memory;
+        with a ChunkedGraph a chunk at a time, and of the steps three at most are on disk.
     neighbour_weight : float
         The part of an image's probabilities that comes from its neighbours, from 0 (none) to below 1.
 
@@ -224,8 +224,7 @@ def spread_over_graph(probabilities: Rows, graph: Graph, neighbour_weight: float
     array([[0.67, 0.33],
            [0.33, 0.67]], dtype=float32)
     """
-    if not isinstance(neighbour_weight, Real) or not 0 <= neighbour_weight < 1:
-        raise ValueError(f"neighbour_weight: {neighbour_weight!r} is not between 0 and below 1")
+    check_weight("neighbour_weight", neighbour_weight)
     if graph.shape != (len(probabilities), len(probabilities)):
         raise ValueError(f"graph: shape {graph.shape}, and {len(probabilities)} rows of probabilities")
     wrong = current().map_reduce(_wrong_rows, _first, probabilities)
@@ -239,6 +238,29 @@ def spread_over_graph(probabilities: Rows, graph: Graph, neighbour_weight: float
         before, smoothed = smoothed, _mixed(graph @ smoothed, start, before, neighbour_weight, rate)
     normalised = _normalised(slice(0, len(start)), smoothed)
     return Pool(normalised, probabilities.chunk) if isinstance(probabilities, Pool) else normalised
+
+
+def check_weight(name: str, weight: Any) -> None:
+    """Refuse a weight of the neighbours that is no number from 0 to below 1.
+
+    Parameters
+    ----------
+    name : str
+        The argument's.
+    weight : object
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_weight("neighbour_weight", 1)
+    Traceback (most recent call last):
+    ValueError: neighbour_weight: 1 is not between 0 and below 1
+    """
+    if not isinstance(weight, Real) or not 0 <= float(weight) < 1:
+        raise ValueError(f"{name}: {weight!r} is not between 0 and below 1")
 
 
 def _rates(weight: float) -> list[float]:
@@ -286,7 +308,7 @@ def _mixed(of_neighbours: Floats, start: Floats, before: Floats, weight: float, 
 
 
 def _normalised(rows: slice, probabilities: Floats) -> Floats:
-    """Make each row sum to 1; what rounding left below 0 is 0."""
+    """Make each row sum to 1; what the last steps left below 0, by the tolerance, is 0."""
     positive = np.maximum(probabilities, 0)
     normalised: Floats = positive / positive.sum(axis=1, keepdims=True)
     return normalised

@@ -17,12 +17,10 @@ from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
 from fewlabels.pool import Rows, as_pool
 from fewlabels.run import current
-from fewlabels.spreading.graph import Graph, spread_over_graph
+from fewlabels.spreading.graph import Graph, check_weight, spread_over_graph
 
 FOLDS = 5
 """Parts of the bought labels: each is predicted from the others."""
-WEIGHTS = (0, 0.5, 0.7, 0.85)
-"""Weights of the neighbours to choose from."""
 LEAST_PROBABILITY = 1e-4
 """Lower limit of a probability in the log loss, so that one confident mistake does not dominate it."""
 
@@ -34,13 +32,13 @@ def soft_labels(
     labels: NDArray[np.uint8],
     classifier: Any,
     *,
-    neighbour_weights: Sequence[float] = WEIGHTS,
+    neighbour_weights: Sequence[float] = (0, 0.5),
     random_state: int,
 ) -> tuple[Any, float]:
     """Compute soft labels of every image, smoothed by label spreading as much as suits the bought labels.
 
-    Five-fold cross-validation on the bought labels chooses the weight of the neighbours, by the smallest log loss: the
-    fewer labels there are, the more neighbours tell. With fewer than five labels the first weight is taken.
+    Five-fold cross-validation on the bought labels chooses the weight of the neighbours, by the smallest log loss. With
+    fewer than five labels the first weight is taken.
 
     Parameters
     ----------
@@ -52,7 +50,7 @@ def soft_labels(
     labels : ndarray of uint8, shape (m,)
     classifier : KernelRidgeClassifier
         With `classes` given; a clone of it is trained.
-    neighbour_weights : sequence of float, default=(0, 0.5, 0.7, 0.85)
+    neighbour_weights : sequence of float, default=(0, 0.5)
         What to choose from: the part of an image's probabilities that comes from its neighbours, 0 (none) to below 1.
     random_state : int
         Seeds the folds.
@@ -67,7 +65,7 @@ def soft_labels(
     Raises
     ------
     ValueError
-        If there are no weights, or as `fewlabels.spreading.graph.spread_over_graph` does.
+        If there are no weights, or one is no number from 0 to below 1.
 
     Examples
     --------
@@ -81,9 +79,11 @@ def soft_labels(
     >>> probabilities.argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
-    weights = [float(weight) for weight in neighbour_weights]
+    weights = list(neighbour_weights)
     if not weights:
         raise ValueError("neighbour_weights: none is given")
+    for weight in weights:
+        check_weight("neighbour_weights", weight)
     untrained, run = clone(classifier), current()
     certain = (labels[:, None] == np.asarray(classifier.classes)).astype(np.float32)
 

@@ -15,6 +15,7 @@ from benchmarks import peers
 from benchmarks.results import RESULTS as BENCHMARKS
 from experiments import charts, docs, report, results, sweep
 from experiments.runs import FASHION, Run
+from stages import params
 
 
 def rows(**columns: list[object]) -> pd.DataFrame:
@@ -374,6 +375,21 @@ def in_both_settings(seeds: list[int], default: list[float], strongest: list[flo
     }
     shared = {"model": ["ensemble"] * 2 * count, "label_set": ["propagated_soft"] * 2 * count}
     return rows(seed=seeds * 2, clusters=[500] * 2 * count, accuracy=default + strongest, **shared, **changed)
+
+
+def test_a_run_with_a_parameter_of_another_time_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would count as one of the defaults, whatever the parameter did."""
+    known = params.load().model_dump()
+    label_set = {"purity": 1.0, "coverage": 0.1, "bought": 5, "rows": 60}
+    scores = {"kmeans": {"inertia": 1.0, "purity": 1.0, "distinct_nearest": 1}, "label_sets": {"all": label_set}}
+    scores |= {"lr": {"all": {"accuracy": 0.5}}}
+    older = known | {"hog": {"cells": 12}, "label_spreading": {"neighbours": 5, "neighbour_weight": 0.9}}
+    found = [Run(name, values, scores, {}, FASHION) for name, values in (("new", known), ("old", older))]
+    monkeypatch.setattr(results.runs, "read_all", lambda: (found, ["other: left out"]))
+    table, left_out = results.collect()
+    assert table["run"].tolist() == ["new"]
+    wanted = "old: left out: hog.cells, label_spreading.neighbour_weight: no longer known"
+    assert left_out == ["other: left out", wanted]
 
 
 @pytest.mark.parametrize(("name", "changes"), [("budgets", results.STRONGEST), ("everything", results.EVERYTHING)])

@@ -260,6 +260,21 @@ def test_several_views_correct_the_soft_labels_and_are_what_is_predicted_by(
 
 
 @pytest.mark.usefixtures("small_network")
+def test_a_student_takes_several_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 60 images and none repeated, twenty batches of three: an epoch is run whole."""
+    networks, compile_with = [], student.compile_with
+
+    def spy(optimizer: Any, network: Any, **how: Any) -> None:
+        networks.append(network)
+        compile_with(optimizer, network, **how)
+
+    monkeypatch.setattr(student, "compile_with", spy)
+    images, labels = bars(60)
+    train(images, unsure(labels, 0.9), generations=1, epochs=1, batch_size=3)
+    assert [network.steps_per_execution for network in networks] == [20]
+
+
+@pytest.mark.usefixtures("small_network")
 def test_two_students_correct_together_and_are_one_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both learn from the same soft labels, and the four last features of each are features of the whole."""
     images, labels = bars(60)

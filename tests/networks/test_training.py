@@ -79,10 +79,18 @@ def test_steps_at_once_are_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> No
     """Epochs of 7 steps, one by one and seven at once; six at once do not divide them."""
     images, labels = striped(240)
     how: dict[str, Any] = {"steps": 140, "patience": 2, "architecture": "edges"}
+    given, compile_with = [], training.compile_with
+
+    def spy(optimizer: Any, network: keras.Model, **how: Any) -> None:
+        given.append(network)
+        compile_with(optimizer, network, **how)
+
+    monkeypatch.setattr(training, "compile_with", spy)
     weights = []
     for at_once in (1, 6, 7):
         monkeypatch.setattr(training, "STEPS_AT_ONCE", at_once)
         weights.append(train(images, LabelSet.from_bought(np.arange(240), labels), **how).network.get_weights())
+        assert given[-1].steps_per_execution == (7 if at_once == 7 else 1)
     for others in weights[1:]:
         for one, other in zip(weights[0], others, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -220,6 +220,7 @@ def test_an_unknown_parameter_is_named(key: str) -> None:
         ("cluster_margin.growth", 0.9, "0.9: should be greater than or equal to 1"),
         ("cluster_margin.candidates", 0, "0: should be greater than or equal to 1"),
         ("label_spreading.neighbours", 0, "0: should be greater than or equal to 1"),
+        ("label_spreading.neighbour_weights", [0.5, 0.5], "[0.5, 0.5]: each number must be larger than the one before"),
         ("label_spreading.neighbour_weights", [], "[]: List should have at least 1 item after validation, not 0"),
         ("network.student.epochs", 0, "0: should be greater than or equal to 1"),
         ("network.student.dropout", 1.0, "1.0: should be less than or equal to 0.95"),
@@ -283,7 +284,8 @@ def test_a_bad_value_is_named_in_one_line(key: str, value: Any, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("weights", "message"), [([0, 1.0], "1: 1.0: should be less than 1"), ([-0.1], "0: -0.1: should be greater than")]
+    ("weights", "message"),
+    [([0, 1.0], "1: 1.0: should be less than or equal to 0.99"), ([-0.1], "0: -0.1: should be greater than")],
 )
 def test_a_bad_weight_of_the_neighbours_is_named_by_its_place(weights: list[float], message: str) -> None:
     write({"label_spreading.neighbour_weights": weights})
