@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from experiments import charts, report
+from experiments import charts, report, results
 from stages import files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -114,7 +114,8 @@ def test_confusions_of_another_run_are_not_shown(last: dict[str, Any]) -> None:
 def test_a_page_says_what_is_not_there_yet(last: dict[str, Any]) -> None:
     """Neither confusion matrices nor pictures, and only one run, on other images."""
     shutil.rmtree("data")
-    runs = report.load(PROJECT / report.RESULTS).head(1).assign(images="0a0a0a0a")
+    every = report.load(PROJECT / report.RESULTS)
+    runs = results.with_parameters(every).head(1).assign(images="0a0a0a0a")
     text = report.page(runs, report.load(report.PUBLISHED))
     assert "confusion matrices of the last run appear here after\n<code>make repro</code>" in text
     assert "Pictures of the representatives appear here after <code>make repro</code>" in text
