@@ -148,9 +148,9 @@ def collect() -> tuple[pd.DataFrame, list[str]]:
     >>> results, left_out = collect()  # doctest: +SKIP
     """
     found, left_out = runs.read_all()
-    kept = []
+    kept, known = [], defaults().keys()
     for run in found:
-        unknown = sorted(recorded_parameters(run.parameters).keys() - defaults().keys())
+        unknown = sorted(recorded_parameters(run.parameters).keys() - known)
         if unknown:
             left_out.append(f"{run.name}: left out: {', '.join(unknown)}: no longer known")
         else:
