@@ -77,8 +77,8 @@ OURS = {
 }
 """The models and label sets of ours that `curves` has."""
 STRONGEST = {
-    "label_spreading.neighbour_weights": "[0, 0.5, 0.7, 0.85]",
     "network.student.networks": 2,
+    "network.student.generations": 4,
     "network.student.views": 2,
 }
 """What the strongest setting of the sweep `budgets` changes in params.yaml."""

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from psutil import virtual_memory
-from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from fewlabels import pool
@@ -175,6 +174,8 @@ def _held_out(read: _Read, share: float, seed: int) -> NDArray[np.bool_]:
     wanted = round(share * len(labelled))
     if not wanted:
         return test
+    from sklearn.model_selection import train_test_split  # not above: its import takes a second, and few need it
+
     try:
         _, held_out = train_test_split(divisible, test_size=wanted, random_state=seed, stratify=read.labels[divisible])
     except ValueError as error:

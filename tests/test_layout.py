@@ -5,6 +5,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -30,6 +31,7 @@ LEVELS = (
             "pictures",
             "points",
             "pool",
+            "principal_axes",
             "run",
             "scores",
         ),
@@ -148,6 +150,13 @@ def test_stages_do_not_import_each_other() -> None:
     for path in (PROJECT / "stages").glob("*.py"):
         own = {name.split(".")[1] for name in imported(path) if name.startswith("stages.")}
         assert own <= shared, path
+
+
+def test_stages_that_compute_nothing_do_not_wait_for_scikit_learn() -> None:
+    """Importing it takes a second, longer than they do."""
+    quick = ("check", "download", "flatten", "first_round", "embed", "auto_label")
+    program = f"import sys, {', '.join(f'stages.{name}' for name in quick)}; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=False).returncode == 0
 
 
 def test_every_room_has_its_tests() -> None:

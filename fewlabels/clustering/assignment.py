@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Doubles, Floats, main_axes, squared_norms
+from fewlabels.arrays import Doubles, Floats, squared_norms
 from fewlabels.compiled import compiled
 from fewlabels.points import center_of, relative_to, spread_about, unit_of
 from fewlabels.pool import Rows
+from fewlabels.principal_axes import main_axes
 from fewlabels.run import current
 from fewlabels.threads import for_each_chunk, map_chunks
 

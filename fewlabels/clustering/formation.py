@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabels.arrays import Doubles, Floats, main_axes, squared_norms
+from fewlabels.arrays import Doubles, Floats, squared_norms
 from fewlabels.clustering import loops
 from fewlabels.clustering.assignment import CHUNK, MOST_AXES
 from fewlabels.clustering.nonempty import assign_all
 from fewlabels.clustering.partition import CANDIDATES, Partition
 from fewlabels.points import center_of, relative_to, spread_about, unit_of
+from fewlabels.principal_axes import main_axes
 from fewlabels.threads import for_each_chunk
 
 VARIANCE = 0.91

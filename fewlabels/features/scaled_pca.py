@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fewlabels.arrays import CHUNK, ComputedRows, Floats, principal_axes, seen_in_parts
+from fewlabels.arrays import CHUNK, ComputedRows, Floats
 from fewlabels.estimators import over_pools
 from fewlabels.parameters import WholeNumber
 from fewlabels.points import DTYPES, center_and_spread, relative_to, unit_of
 from fewlabels.pool import Pool
+from fewlabels.principal_axes import principal_axes, seen_in_parts
 from fewlabels.threads import for_each_chunk
 
 

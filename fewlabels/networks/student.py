@@ -78,7 +78,7 @@ class StudentSettings:
     """
 
     networks: int = 1
-    generations: int = 4
+    generations: int = 3
     epochs: int = 1
     batch_size: int = 128
     learning_rate: float = 0.003
@@ -169,14 +169,14 @@ def train_student(
     # Not copied where it shows all images, and given to TensorFlow once: of many images each copy is large.
     shown = images if np.array_equal(label_set.rows, np.arange(len(images))) else images[label_set.rows]
     pixels, targets = tf.constant(shown), label_set.probabilities
-    seeds = [(seed + number * BETWEEN_SEEDS) % 2**32 for number in range(settings.networks)]
+    seeds = ((seed + number * BETWEEN_SEEDS) % 2**32 for number in range(settings.networks))
     students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
     for generation in range(settings.generations):
         if generation:
             together = joined([one.network for one in students], image_shape, views=settings.views)
             targets = corrected(label_set, together, shown, classifier)
-        for number, (one, own_seed) in enumerate(zip(students, seeds, strict=True)):
-            batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, own_seed + generation)
+        for number, one in enumerate(students):
+            batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, one.seed + generation)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
     network = joined([one.network for one in students], image_shape, views=settings.views)
@@ -192,11 +192,12 @@ def train_student(
 
 
 class _Student:
-    """A network, its optimiser, and the loss and accuracy of each epoch so far."""
+    """A network, its seed and optimiser, and the loss and accuracy of each epoch so far."""
 
     def __init__(
         self, image_shape: Sequence[int], n_classes: int, settings: StudentSettings, steps: int, seed: int
     ) -> None:
+        self.seed = seed
         keras.utils.set_random_seed(seed)
         self.network = edges(image_shape, n_classes, settings.dropout)
         self.optimizer = ConvolutionMuon(schedule(settings.learning_rate, settings.epochs * steps))

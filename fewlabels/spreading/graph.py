@@ -13,7 +13,8 @@ from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 
 TOLERANCE = 1e-4
-"""The iterations end when the error is below this part of what images have of their own, each counted squared."""
+"""The iterations end when the 2-norm of the error over all images is below this part of that of their own
+probabilities."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def soft_labels(
     labels: NDArray[np.uint8],
     classifier: Any,
     *,
-    neighbour_weights: Sequence[float] = (0, 0.5),
+    neighbour_weights: Sequence[float] = (0, 0.5, 0.7, 0.85),
     random_state: int,
 ) -> tuple[Any, float]:
     """Compute soft labels of every image, smoothed by label spreading as much as suits the bought labels.
@@ -50,7 +50,7 @@ def soft_labels(
     labels : ndarray of uint8, shape (m,)
     classifier : KernelRidgeClassifier
         With `classes` given; a clone of it is trained.
-    neighbour_weights : sequence of float, default=(0, 0.5)
+    neighbour_weights : sequence of float, default=(0, 0.5, 0.7, 0.85)
         What to choose from: the part of an image's probabilities that comes from its neighbours, 0 (none) to below 1.
     random_state : int
         Seeds the folds.

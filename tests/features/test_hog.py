@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fewlabels import arrays
+from fewlabels import principal_axes
 from fewlabels.features import hog as hog_module
 from fewlabels.features.hog import HOG, oriented_gradients
 from fewlabels.pool import Pool
@@ -88,8 +88,8 @@ def test_of_a_pile_on_disk_few_histograms_are_in_memory_at_once(
     monkeypatch.setattr(
         hog_module, "oriented_gradients", lambda *given: described.append(len(given[0])) or oriented_gradients(*given)
     )
-    products = arrays._products
-    monkeypatch.setattr(arrays, "_products", lambda X: multiplied.append(X.shape[1]) or products(X))
+    products = principal_axes._products
+    monkeypatch.setattr(principal_axes, "_products", lambda X: multiplied.append(X.shape[1]) or products(X))
     found = HOG((8, 8), 5).fit(shards(tmp_path, pixels))
     np.testing.assert_array_equal(found.pca_.components_, wanted.pca_.components_)
     assert (max(described), sum(described)) == (128, 1 + 2 * 1500)

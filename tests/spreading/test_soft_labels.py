@@ -36,7 +36,7 @@ def test_smoothing_is_taken_where_it_helps_the_bought_labels() -> None:
     _, truth = two_moons()
     rows = np.random.default_rng(1).choice(300, 40, replace=False)
     wide, weight = soft(rows, truth[rows], gamma=0.05)
-    assert weight == 0.5
+    assert weight == 0.85
     np.testing.assert_allclose(wide.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(wide[rows], np.eye(2)[truth[rows]])
     features, _ = two_moons()
@@ -89,7 +89,7 @@ def test_the_order_of_the_classes_changes_nothing() -> None:
         probabilities, weight = soft_labels(features, joined, rows, truth[rows], classifier, random_state=0)
         found[tuple(classes)] = probabilities[:, np.argsort(classes)], weight
     (one, weight), (other, other_weight) = found.values()
-    assert weight == other_weight == 0.5
+    assert weight == other_weight == 0.85
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -106,13 +106,13 @@ def test_the_folds_are_those_of_the_seed() -> None:
         for _ in range(2)
     )
     assert once == again
-    assert set(once) == {0, 0.5}
+    assert set(once) == {0, 0.5, 0.85}
 
 
 def test_five_labels_are_enough_to_decide() -> None:
     _, truth = two_moons()
     rows = np.random.default_rng(1).choice(300, 5, replace=False)
-    assert soft(rows, truth[rows], gamma=1.0)[1] == 0.5
+    assert soft(rows, truth[rows], gamma=1.0)[1] == 0.85
 
 
 def test_the_weight_is_that_of_the_smallest_log_loss() -> None:
