@@ -276,7 +276,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels stay unspent. We take the nearest of each cluster's own members."
         )
-    longest = results.with_parameters(runs, results.EVERYTHING)
+    longest = results.with_parameters(results.arms(runs), results.EVERYTHING)
     all_labels = longest.loc[(longest["model"] == "nn") & (longest["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(

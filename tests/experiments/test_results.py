@@ -259,6 +259,7 @@ def test_a_network_with_all_labels_is_reported_with_its_sd() -> None:
         network__steps=[4000] * 2 + [4000, 500],
         network__networks=[2] * 2 + [1, 2],
         network__shift=[1] * 2 + [1, 1],
+        network__student__generations=[3, 9, 3, 3],  # of a student, which this network is none
         accuracy=[0.93, 0.94, 0.5, 0.6],
     )
     compared = results.compared(runs, report.load(PROJECT / report.PUBLISHED))
