@@ -268,7 +268,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"on {run['seeds'].min():.0f} seeds or more: {(run['difference'] >= 0).sum()} means are at or above the "
             "published figure."
         )
-    default = results.with_parameters(results.arms(runs[runs["clusters"] == SWEPT]))
+    default = results.with_parameters(runs[runs["clusters"] == SWEPT])
     nearest = default.drop_duplicates("seed")["distinct_nearest"].dropna()
     if len(nearest):
         sentences.append(
@@ -276,7 +276,7 @@ def findings(runs: pd.DataFrame, compared: pd.DataFrame, collapses: pd.DataFrame
             f"{nearest.mean():,.0f} different images (mean of {len(nearest)} seeds): {SWEPT - nearest.mean():,.0f} "
             "labels stay unspent. We take the nearest of each cluster's own members."
         )
-    longest = results.with_parameters(results.arms(runs), results.EVERYTHING)
+    longest = results.with_parameters(runs, results.EVERYTHING)
     all_labels = longest.loc[(longest["model"] == "nn") & (longest["label_set"] == charts.FULL), "accuracy"]
     if len(all_labels):
         sentences.append(
@@ -444,7 +444,7 @@ def costs(runs: pd.DataFrame, machine: str) -> pd.DataFrame:
     """List what each computation cost on one machine, "" for those not recorded."""
     runs = runs[runs["machine"].fillna("") == machine]
     settings = results.by_setting(runs)
-    default = results.with_parameters(results.arms(runs[runs["kmeans_seconds"].notna()]))
+    default = results.with_parameters(runs[runs["kmeans_seconds"].notna()])
     kmeans = default.drop_duplicates(["seed", "clusters"]).groupby("clusters")["kmeans_seconds"].median()
     rows: list[dict[str, Any]] = [
         {"what": f"k-means, {clusters:,.0f}", "seconds": seconds, "peak memory, GiB": "", "colour": "ink"}

@@ -295,18 +295,19 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
 def with_parameters(
     results: pd.DataFrame, changes: Mapping[str, Any] | None = None, images: str = FASHION
 ) -> pd.DataFrame:
-    """Keep the rows whose parameters are today's defaults but for these changes, by their dotted names.
+    """Keep the rows of `arms` whose parameters are today's defaults but for these changes, by their dotted names.
 
-    Where a parameter is missing, as from `arms`, the model does not depend on it. Seed, clusters and percentile may
+    Parameters that a model does not depend on may have had any value and are missing. Seed, clusters and percentile may
     have any value. What params.yaml says of the data does not count, as it may be of other images by now: `images`
     does.
     """
     wanted = {name: value for name, value in defaults().items() if name not in SWEPT and not name.startswith("data.")}
     wanted |= changes or {}
-    same = results["images"] == images
+    trained = arms(results)
+    same = trained["images"] == images
     for name, value in wanted.items():
-        same &= (results[name] == value) | results[name].isna()
-    return results[same]
+        same &= (trained[name] == value) | trained[name].isna()
+    return trained[same]
 
 
 def by_setting(results: pd.DataFrame, changes: Mapping[str, Any] | None = None, images: str = FASHION) -> pd.DataFrame:
@@ -319,7 +320,7 @@ def by_setting(results: pd.DataFrame, changes: Mapping[str, Any] | None = None, 
         each with `…_sd`, the standard deviation over the seeds; `seconds`, the median; `machines`, how many ran it,
         those not recorded as one.
     """
-    kept = with_parameters(arms(results), changes, images)
+    kept = with_parameters(results, changes, images)
     groups = kept.assign(machine=kept["machine"].fillna("")).groupby(
         ["model", "label_set", "clusters", "percentile"], dropna=False
     )
@@ -368,7 +369,7 @@ def paired(results: pd.DataFrame) -> pd.DataFrame:
         A row for each label set that is bought, clusters and model: mean `accuracy` with `accuracy_sd`, mean of
         `random`, `difference` and its `sd`, the standard deviation over `seeds`.
     """
-    default = with_parameters(arms(results))
+    default = with_parameters(results)
     chosen = default[default["label_set"].isin([name for name in BOUGHT if name != "random"])]
     return _differences(chosen, default[default["label_set"] == "random"], ["seed", "clusters", "model"], "random")
 
@@ -381,7 +382,7 @@ def student_paired(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         As from `paired`, with the mean of `ridge` instead of `random`.
     """
-    default = with_parameters(arms(results))
+    default = with_parameters(results)
     return _differences(_of(default, *STUDENT), _of(default, "ridge", "active"), ["seed", "clusters"], "ridge")
 
 
@@ -393,7 +394,7 @@ def strongest_paired(results: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         As from `paired`, with the mean of the `default` setting instead of `random`.
     """
-    students = _of(arms(results), *STUDENT)
+    students = _of(results, *STUDENT)
     strong, default = (with_parameters(students, changes) for changes in (STRONGEST, None))
     return _differences(strong, default, ["seed", "clusters"], "default")
 
