@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabels.arrays import CHUNK, ComputedRows, Doubles, Floats, evenly_spaced
-from fewlabels.compiled import compiled
 from fewlabels.pool import Pool, Rows, as_pool
 from fewlabels.run import current
 from fewlabels.threads import map_chunks
 
 DTYPES = (np.float64, np.float32, np.uint8)
-"""What the compiled loops take without a conversion; other numbers become the first."""
+"""What is read without a conversion, by compiled loops, too; other numbers become the first."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Distances that float32 holds in full precision, sums over thousands of dimensions included."""
+AT_ONCE = 25_000
+"""Numbers that are float64 at once: so few that they stay in the cache of a core."""
 OUTLYING = 3000
 """Times the usual distance from the medians: beyond it a point is an outlier."""
 
@@ -75,14 +76,11 @@ def _spread_of_chunk(rows: slice, X: NDArray[Any], *, origin: Doubles) -> float:
     return spread_about(X, origin)
 
 
-@compiled
-def _spread(X: Any, origin: Any) -> float:
-    most = 0.0
-    for i in range(X.shape[0]):
-        for t in range(X.shape[1]):
-            apart = abs(X[i, t] - origin[t])
-            most = max(most, apart if apart > 1e-15 * abs(origin[t]) else 0.0)
-    return most
+def _spread(X: NDArray[Any], origin: Doubles) -> float:
+    """Look at the least and the greatest number of each dimension: none is farther off."""
+    with np.errstate(over="ignore"):
+        apart = np.maximum(X.max(axis=0) - origin, origin - X.min(axis=0))
+    return float(np.max(apart, initial=0.0, where=apart > 1e-15 * np.abs(origin)))
 
 
 def center_and_spread(X: NDArray[Any] | ComputedRows) -> tuple[Doubles, float]:
@@ -226,12 +224,9 @@ def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0, out: NDArra
     """
     if out is None or out.dtype != np.float32:
         out = np.empty(X.shape, np.float32)
-    _relative(X, origin, 1 / unit, out)
+    step = max(1, AT_ONCE // max(1, X.shape[1]))
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        apart = np.subtract(X[rows], origin, dtype=np.float64)
+        np.multiply(apart, 1 / unit, out=out[rows], casting="same_kind")
     return out
-
-
-@compiled
-def _relative(X: Any, origin: Any, factor: float, out: Any) -> None:
-    for i in range(X.shape[0]):
-        for t in range(X.shape[1]):
-            out[i, t] = (X[i, t] - origin[t]) * factor

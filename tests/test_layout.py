@@ -159,6 +159,15 @@ def test_stages_that_are_done_in_a_second_do_not_import_scikit_learn() -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=False).returncode == 0
 
 
+def test_what_trains_and_predicts_imports_neither_compiled_loops_nor_charts() -> None:
+    """Numba and matplotlib take half a second each, in every stage that trains a network or a regression."""
+    modules = ("classifiers.kernel_ridge", "features.hog", "networks.held_out", "networks.student")
+    program = f"import sys, {', '.join(f'fewlabels.{name}' for name in modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, capture_output=True, text=True)
+    assert "keras" in loaded.stdout.split()
+    assert not {"numba", "matplotlib"} & {*loaded.stdout.split()}
+
+
 def test_every_room_has_its_tests() -> None:
     for folder in (path.parent for path in LIBRARY.rglob("__init__.py") if path.parent != LIBRARY):
         assert list((PROJECT / "tests" / folder.name).glob("test_*.py")), folder

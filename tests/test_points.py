@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewlabels.points import DTYPES, center_and_spread, center_of, relative_to, spread_about
+from fewlabels.points import AT_ONCE, DTYPES, center_and_spread, center_of, relative_to, spread_about
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -20,3 +20,31 @@ def test_the_mean_and_spread_of_one_pass_are_those_of_two(dtype: type) -> None:
     center, spread = center_and_spread(points)
     np.testing.assert_array_equal(center, center_of(points))
     assert spread == spread_about(points, center)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_differences_are_taken_in_float64_and_rounded_once(dtype: type) -> None:
+    """More points than are float64 at once, against the whole in float64; in place where the result may be."""
+    points = np.random.default_rng(0).uniform(0, 255, (AT_ONCE // 7 + 100, 7)).astype(dtype)
+    origin, unit = center_of(points), 3.0
+    apart = points.astype(np.float64) - origin
+    expected = (apart * (1 / unit)).astype(np.float32)
+    np.testing.assert_array_equal(relative_to(points, origin, unit), expected)
+    assert spread_about(points, origin) == np.abs(apart).max()
+    given = points.copy()
+    result = relative_to(given, origin, unit, out=given)
+    np.testing.assert_array_equal(result, expected)
+    assert (result is given) == (dtype is np.float32)
+    np.testing.assert_array_equal(given, expected if dtype is np.float32 else points)
+
+
+def test_a_difference_of_rounding_is_no_spread() -> None:
+    origin = np.array([1e15, 0.5])
+    assert spread_about(np.array([[1e15 + 1, 0.5], [1e15, 0.5]]), origin) == 0
+    assert spread_about(np.array([[1e15 + 8, 0.5], [1e15, 0.5]]), origin) == 8
+    assert spread_about(np.array([[np.finfo(float).max, 0.0]]), np.array([-np.finfo(float).max, 0.0])) == np.inf
+
+
+def test_of_no_points_there_is_no_spread() -> None:
+    assert spread_about(np.empty((0, 2)), np.zeros(2)) == 0
+    assert relative_to(np.empty((0, 2)), np.zeros(2)).shape == (0, 2)

@@ -12,6 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault(
     "TF_ENABLE_ONEDNN_OPTS", "1"
 )  # off by default without AVX-512, where a step then takes a third longer
+# Keras imports it where it can, for charts that nothing here draws: that takes half a second.
+without_charts = "matplotlib" not in sys.modules
+if without_charts:
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]
 with tempfile.TemporaryFile() as messages:
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -30,5 +34,7 @@ with tempfile.TemporaryFile() as messages:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        if without_charts:
+            del sys.modules["matplotlib"]
 
 __all__ = ["TqdmCallback", "keras", "tf"]
