@@ -19,12 +19,14 @@ from benchmarks import (
     kmeans,
     models,
     neighbours,
+    one_budget,
     other_images,
     own_images,
     peers,
     person,
     pipeline,
     pipeline_on_pile,
+    rounding,
     scale,
 )
 from experiments import charts, report, repository, results, table
@@ -100,7 +102,9 @@ def printed_tables() -> dict[str, str]:
         "logistic_regression": lambda rows: models.print_table("logistic regression", rows),
         "network": lambda rows: models.print_table("network", rows),
         "pipeline": pipeline.print_table,
+        "one_budget": one_budget.print_table,
         "pipeline_on_pile": pipeline_on_pile.print_table,
+        "rounding": rounding.print_table,
         "which_features": own_images.print_features,
         "suspects": own_images.print_suspects,
         "sizes": own_images.print_sizes,
@@ -109,7 +113,8 @@ def printed_tables() -> dict[str, str]:
     shown = {name: _printed(partial(print_table[name], recorded[name]["rows"])) for name in print_table}
     on_paper = _printed(partial(scale.print_on_paper, recorded["scale"]["rows"]))
     stages = _printed(partial(pipeline.print_stages, recorded["pipeline"]["runs"][-1]["stages"]))
-    return shown | {"scale_on_paper": on_paper, "pipeline_stages": stages, "run": _printed(lambda: table.show(details))}
+    of_the_run = {"run": _printed(lambda: table.show(details)), "confidence": confidence(details)}
+    return shown | {"scale_on_paper": on_paper, "pipeline_stages": stages} | of_the_run
 
 
 def headline(runs: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -262,6 +267,16 @@ def _accuracy(row: Any, usual: int) -> str:
     """Write a mean and its standard deviation, and of how many seeds, if that is not the usual number."""
     seeds = "" if row.seeds == usual else f" ({row.seeds} seed{'s' * (row.seeds > 1)})"
     return report.with_sd(row.accuracy, row.accuracy_sd) + seeds
+
+
+def confidence(details: dict[str, Any]) -> str:
+    """Lay out how many of the last run's soft labels are right, and how many there are, above each probability."""
+    soft = details["label_sets"]["propagated_soft"]
+    rows = [
+        {"at least this confident": least, "purity, %": report.percent(purity), "coverage, %": report.percent(coverage)}
+        for (least, purity), coverage in zip(soft["purity_above"].items(), soft["coverage_above"].values(), strict=True)
+    ]
+    return _markdown(pd.DataFrame(rows))
 
 
 def study(compared: pd.DataFrame) -> str:

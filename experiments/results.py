@@ -283,13 +283,13 @@ def arms(results: pd.DataFrame) -> pd.DataFrame:
     """
     others = sum((results[name] != value).astype(int) for name, value in defaults().items() if name not in SWEPT)
     nearest = results.iloc[np.argsort(others, kind="stable")]
-    arms = nearest.astype({"clusters": "Float64", "percentile": "Float64"})
-    models = list(zip(arms["model"], arms["label_set"], arms["features"], strict=True))
+    kept = nearest.astype({"clusters": "Float64", "percentile": "Float64"})
+    models = list(zip(kept["model"], kept["label_set"], kept["features"], strict=True))
     for name in defaults():
-        matters = pd.Series([depends_on(model, label_set, name, seen) for model, label_set, seen in models], arms.index)
+        matters = pd.Series([depends_on(model, label_set, name, seen) for model, label_set, seen in models], kept.index)
         if not matters.all():
-            arms[name] = arms[name].where(matters)
-    return arms.drop_duplicates(key()).sort_index(ignore_index=True)
+            kept[name] = kept[name].where(matters)
+    return kept.drop_duplicates(key()).sort_index(ignore_index=True)
 
 
 def with_parameters(

@@ -20,7 +20,7 @@ DTYPES = (np.float64, np.float32, np.uint8)
 SMALLEST, LARGEST = 1e-30, 1e30
 """Distances that float32 holds in full precision, sums over thousands of dimensions included."""
 AT_ONCE = 25_000
-"""Numbers that are float64 at once: so few that they stay in the cache of a core."""
+"""Numbers that are float64 at once, or one point: so few that they stay in the cache of a core."""
 OUTLYING = 3000
 """Times the usual distance from the medians: beyond it a point is an outlier."""
 
@@ -53,6 +53,7 @@ def spread_about(X: Rows, origin: Doubles) -> float:
     Parameters
     ----------
     X : ndarray or Pool of float64, float32 or uint8, shape (n, d)
+        Without NaN.
     origin : ndarray of float64, shape (d,)
 
     Returns
@@ -215,6 +216,7 @@ def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0, out: NDArra
     Returns
     -------
     ndarray of float32, shape (n, d)
+        Infinite where float32 has no number for it.
 
     Examples
     --------
@@ -225,8 +227,10 @@ def relative_to(X: NDArray[Any], origin: Doubles, unit: float = 1.0, out: NDArra
     if out is None or out.dtype != np.float32:
         out = np.empty(X.shape, np.float32)
     step = max(1, AT_ONCE // max(1, X.shape[1]))
-    for start in range(0, len(X), step):
-        rows = slice(start, start + step)
-        apart = np.subtract(X[rows], origin, dtype=np.float64)
-        np.multiply(apart, 1 / unit, out=out[rows], casting="same_kind")
+    apart = np.empty((min(step, len(X)), X.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            part = np.subtract(X[rows], origin, out=apart[: len(out[rows])])
+            np.multiply(part, 1 / unit, out=out[rows], casting="same_kind")
     return out

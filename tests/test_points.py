@@ -1,5 +1,7 @@
 """Points in float32, seen from an origin, against known answers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,13 @@ def test_a_difference_of_rounding_is_no_spread() -> None:
     assert spread_about(np.array([[1e15 + 1, 0.5], [1e15, 0.5]]), origin) == 0
     assert spread_about(np.array([[1e15 + 8, 0.5], [1e15, 0.5]]), origin) == 8
     assert spread_about(np.array([[np.finfo(float).max, 0.0]]), np.array([-np.finfo(float).max, 0.0])) == np.inf
+
+
+def test_what_float32_cannot_hold_is_infinite_without_a_warning() -> None:
+    points = np.array([[np.finfo(float).max, 1e100, 1.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert relative_to(points, np.array([-np.finfo(float).max, 0, 0])).tolist() == [[np.inf, np.inf, 1]]
 
 
 def test_of_no_points_there_is_no_spread() -> None:

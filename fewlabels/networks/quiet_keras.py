@@ -1,7 +1,8 @@
 """Keras and TensorFlow, imported without the messages that TensorFlow prints about GPUs that the machine lacks.
 
-TensorFlow writes them to stderr whatever its log level: https://github.com/tensorflow/tensorflow/issues/100442. Import
-this module only where a network is needed: it takes seconds.
+TensorFlow writes them to stderr whatever its log level: https://github.com/tensorflow/tensorflow/issues/100442. Keras
+is not shown matplotlib, which takes half a second more, for galleries of images that nothing here draws. Import this
+module only where a network is needed: it takes seconds.
 """
 
 import os
@@ -12,15 +13,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault(
     "TF_ENABLE_ONEDNN_OPTS", "1"
 )  # off by default without AVX-512, where a step then takes a third longer
-# Keras imports it where it can, for charts that nothing here draws: that takes half a second.
-without_charts = "matplotlib" not in sys.modules
-if without_charts:
-    sys.modules["matplotlib"] = None  # type: ignore[assignment]
 with tempfile.TemporaryFile() as messages:
     sys.stderr.flush()
     stderr = os.dup(2)
     os.dup2(messages.fileno(), 2)  # the C++ side writes to the descriptor, not to sys.stderr
+    has_drawn = "matplotlib" in sys.modules
     try:
+        if not has_drawn:  # as if it were not installed
+            sys.modules["matplotlib"] = None  # type: ignore[assignment]
         import keras
         import tensorflow as tf
         from tqdm.keras import TqdmCallback  # imports keras, too
@@ -34,7 +34,7 @@ with tempfile.TemporaryFile() as messages:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-        if without_charts:
+        if not has_drawn:
             del sys.modules["matplotlib"]
 
 __all__ = ["TqdmCallback", "keras", "tf"]

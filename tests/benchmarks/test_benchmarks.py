@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PROJECT
+from ruamel.yaml import YAML
 
 from benchmarks import (
     dimensions,
     growth,
     models,
     neighbours,
+    one_budget,
     other_images,
     own_images,
     peers,
@@ -28,6 +30,8 @@ from benchmarks import (
     scale,
 )
 from benchmarks import kmeans as benchmark
+from experiments import sweep
+from experiments.results import STRONGEST
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.label_set import LabelSet
 
@@ -219,6 +223,7 @@ PRINTERS: dict[str, Callable[..., None]] = {
     "logistic_regression": partial(models.print_table, "logistic regression"),
     "network": partial(models.print_table, "network"),
     "pipeline": pipeline.print_table,
+    "one_budget": one_budget.print_table,
     "pipeline_on_pile": pipeline_on_pile.print_table,
     "which_features": own_images.print_features,
     "suspects": own_images.print_suspects,
@@ -271,3 +276,12 @@ def test_neighbours_are_summarised_beside_ours(monkeypatch: pytest.MonkeyPatch) 
     assert (ours["recall"], ours["ratio"], ours["other_classes"], ours["images"]) == (1, 1, 0, 60)
     assert (brute["ratio"], another["ratio"]) == (2.5, 0.5)
     assert another["recall"] < 0.5
+
+
+def test_one_budget_is_timed_in_settings_of_the_sweeps() -> None:
+    sweeps = YAML(typ="safe", pure=True).load((PROJECT / sweep.SWEEPS).read_text(encoding="utf-8"))
+    settings = one_budget.settings(sweeps)
+    assert [one.get("clusters") for one in settings.values()] == [2000, 2000, None]
+    assert settings["strongest"] == settings["default"] | STRONGEST
+    assert not STRONGEST.keys() & settings["default"].keys()
+    assert settings["all labels"]["label_sets.nn"] == ["all"]

@@ -1,7 +1,9 @@
 """The generated tables of README.md and docs/, their links, and the example of the README."""
 
+import json
 import re
 import subprocess
+from functools import reduce
 from html import unescape
 from pathlib import Path
 
@@ -17,10 +19,31 @@ def test_the_pages_say_what_the_figures_say(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(PROJECT)
     pages = {page: page.read_text(encoding="utf-8") for page in docs.PAGES}
     tables = docs.tables(report.load(report.RESULTS), report.load(report.PUBLISHED)) | docs.printed_tables()
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics/details.json"], check=False).returncode:
-        [page] = [page for page, text in pages.items() if "<!-- table: run -->" in text]
-        tables["run"] = pages[page].split("<!-- table: run -->\n")[1].split("\n<!-- end of table -->")[0]
+    if ran_here():
+        for name in ("run", "confidence"):
+            [text] = [text for text in pages.values() if f"<!-- table: {name} -->" in text]
+            tables[name] = text.split(f"<!-- table: {name} -->\n")[1].split("\n<!-- end of table -->")[0]
     assert docs.filled(pages, tables) == pages
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/experiments.md"])
+def test_examples_of_comparing_begin_with_the_committed_run(page: str) -> None:
+    if ran_here():
+        pytest.skip("metrics.json is of another run")
+    metrics = json.loads((PROJECT / "metrics/metrics.json").read_text(encoding="utf-8"))
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    compared = re.findall(r"^((?:accuracy|purity)\.\S+) +(\S+) +(\S+) +(\S+)$", text, re.MULTILINE)
+    assert compared
+    for name, head, workspace, change in compared:
+        committed = reduce(dict.__getitem__, name.split("."), metrics)
+        assert head == f"{committed:.5g}", name
+        assert float(change) == pytest.approx(float(workspace) - float(head), abs=2e-5), name
+
+
+def ran_here() -> bool:
+    """Tell whether the last run's figures are not the committed ones."""
+    command = ["git", "diff", "--quiet", "HEAD", "--", "metrics/details.json", "metrics/metrics.json"]
+    return bool(subprocess.run(command, cwd=PROJECT, check=False).returncode)
 
 
 def test_the_readme_is_one_screen() -> None:

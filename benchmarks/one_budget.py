@@ -1,0 +1,85 @@
+"""Time what one label budget takes: `python -m benchmarks.one_budget`, a quarter of an hour.
+
+The last commit is cloned, its features, neighbours and clusters are computed, and then the rest is timed: choosing and
+spreading 2,000 labels, training and scoring, in the default setting and in the strongest of the sweep `budgets`; and
+the network of the sweep `everything`, on all labels. One seed each. Writes to metrics/benchmarks.json.
+"""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from ruamel.yaml import YAML
+
+from benchmarks.pipeline import cloned, core_seconds
+from benchmarks.results import record
+from experiments import sweep
+from stages import command, files
+
+BUDGET, EVERY = 2000, 60_000
+COMPUTED_BEFORE = ("describe", "kmeans")
+
+
+def main() -> None:
+    rows = []
+    sweeps = YAML(typ="safe", pure=True).load(sweep.SWEEPS.read_text(encoding="utf-8"))
+    for name, setting in settings(sweeps).items():
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append({"setting": name} | measure(Path(folder), setting))
+        print_table(rows)
+    record("one_budget", rows, rows)
+
+
+def settings(sweeps: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Take the settings from the sweeps: parameters by their dotted names."""
+    strongest = next(
+        one
+        for one in sweep.settings(sweeps["budgets"])
+        if one["clusters"] == BUDGET and "network.student.networks" in one
+    )
+    default = {name: value for name, value in strongest.items() if not name.startswith("network.")}
+    return {"default": default, "strongest": strongest, "all labels": sweep.settings(sweeps["everything"])[0]}
+
+
+def measure(folder: Path, setting: dict[str, Any]) -> dict[str, Any]:
+    """Clone, compute what is cached, and time the rest; the peak is that of its largest stage."""
+    clone = cloned(folder)
+    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state")}
+    changes = (f"--set-param={one}" for one in sweep.overrides(setting))
+    subprocess.run(["dvc", "exp", "run", *changes, *COMPUTED_BEFORE], cwd=clone, env=environment, check=True)
+    before, start = os.times(), time.perf_counter()
+    subprocess.run(["dvc", "repro"], cwd=clone, env=environment, check=True)
+    seconds, spent = time.perf_counter() - start, os.times()
+    accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
+    answers = accuracy.get("ensemble") or accuracy["nn"]
+    costs = [files.load_json(path) for path in (clone / "data/costs").iterdir()]
+    return {
+        "labels": setting.get("clusters", EVERY),
+        "seconds": seconds,
+        "core_seconds": core_seconds(before, spent),
+        "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
+        "accuracy": next(iter(answers.values())),
+    }
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of the section of metrics/benchmarks.json."""
+    table = Table(title="One budget, features and clusters computed before")
+    table.add_column("setting")
+    for heading in ("labels", "minutes", "CPU minutes", "peak GiB", "test accuracy, %"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        minutes = (f"{row[name] / 60:.1f}" for name in ("seconds", "core_seconds"))
+        others = f"{row['peak_memory_gib']:.2f}", f"{100 * row['accuracy']:.2f}"
+        table.add_row(row["setting"], f"{row['labels']:,}", *minutes, *others)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    with command.at_root():
+        main()
