@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +110,20 @@ def check(setting: dict[str, Any]) -> None:
     """
     values = _yaml(Path("params.yaml"))
     for key, value in setting.items():
-        *sections, last = key.split(".")
-        section = values
-        for one in sections:
-            section = section.get(one, {})
-        if last not in section:
-            raise SystemExit(f"{SWEEPS}: {key}: is not a known parameter")
-        section[last] = value
+        try:
+            put(values, key, value)
+        except (KeyError, TypeError):
+            raise SystemExit(f"{SWEEPS}: {key}: is not a known parameter") from None
     params.checked(values, SWEEPS)
+
+
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Change a parameter by its dotted name; KeyError or TypeError if there is none."""
+    *sections, last = key.split(".")
+    section = reduce(getitem, sections, values)
+    if last not in section:
+        raise KeyError(key)
+    section[last] = value
 
 
 def _yaml(path: Path) -> Any:
