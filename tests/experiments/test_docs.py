@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from experiments import charts, docs, report
+from experiments import charts, docs, report, results
 
 
 def test_the_pages_say_what_the_figures_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +38,17 @@ def test_examples_of_comparing_begin_with_the_committed_run(page: str) -> None:
         committed = reduce(dict.__getitem__, name.split("."), metrics)
         assert head == f"{committed:.5g}", name
         assert float(change) == pytest.approx(float(workspace) - float(head), abs=2e-5), name
+
+
+def test_ours_beside_published_figures_is_the_ensembles_mean() -> None:
+    """With the same number of labels, or, in brackets, with the next smaller one."""
+    text = (PROJECT / "docs/beside-others.md").read_text(encoding="utf-8").split("## Published elsewhere")[1]
+    settings = results.by_setting(report.load(PROJECT / report.RESULTS))
+    ensemble = settings[(settings["model"] == "ensemble") & (settings["label_set"] == "propagated_soft")]
+    means = {f"{row.clusters:,.0f}": report.percent(row.accuracy) for row in ensemble.itertuples()}
+    found = re.findall(r"^\|[^|]*\| ([\d,]+) \|[^|]*\| (?:\(([\d,]+): )?([\d.]+)\)? \|", text, re.MULTILINE)
+    assert len(found) > 10
+    assert [(labels, ours) for labels, smaller, ours in found if means.get(smaller or labels) != ours] == []
 
 
 def ran_here() -> bool:
