@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from benchmarks.pipeline import cloned, core_seconds
+from benchmarks.pipeline import cloned, core_seconds, largest_peak
 from benchmarks.results import record
 from experiments import sweep
 from stages import command, files
@@ -27,8 +27,7 @@ COMPUTED_BEFORE = ("describe", "kmeans")
 
 def main() -> None:
     rows = []
-    sweeps = YAML(typ="safe", pure=True).load(sweep.SWEEPS.read_text(encoding="utf-8"))
-    for name, setting in settings(sweeps).items():
+    for name, setting in settings(sweep.read(sweep.SWEEPS)).items():
         with tempfile.TemporaryDirectory() as folder:
             rows.append({"setting": name} | measure(Path(folder), setting))
         print_table(rows)
@@ -61,12 +60,11 @@ def measure(folder: Path, setting: dict[str, Any]) -> dict[str, Any]:
     seconds, spent = time.perf_counter() - start, os.times()
     accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
     answers = accuracy.get("ensemble") or accuracy["nn"]
-    costs = [files.load_json(path) for path in (clone / "data/costs").iterdir()]
     return {
         "labels": setting.get("clusters", EVERY),
         "seconds": seconds,
         "core_seconds": core_seconds(before, spent),
-        "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
+        "peak_memory_gib": largest_peak(clone),
         "accuracy": next(iter(answers.values())),
     }
 

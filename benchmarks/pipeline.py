@@ -91,14 +91,13 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
     _run(clone, environment)
     cached = time.perf_counter() - start - cold
     spent = os.times()
-    costs = [files.load_json(path) for path in (clone / "data/costs").iterdir()]
     cache = sum(path.stat().st_size for path in (clone / ".dvc/cache").rglob("*") if path.is_file())
     row: dict[str, Any] = {
         "commit": _short_name(clone),
         "cold_seconds": cold,
         "cached_seconds": cached,
         "core_seconds": core_seconds(before, spent),
-        "peak_memory_gib": max(cost["peak_memory_gib"] for cost in costs),
+        "peak_memory_gib": largest_peak(clone),
         "cache_gib": cache / 2**30,
     }
     return row, stages, {path.stem: path.read_bytes() for path in sorted((clone / "data/labels").glob("*.npz"))}
@@ -109,6 +108,12 @@ def cloned(folder: Path) -> Path:
     clone = folder / "clone"
     subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
     return clone
+
+
+def largest_peak(clone: Path) -> float:
+    """Find the peak memory of the largest stage of the last run, in GiB."""
+    costs = (files.load_json(path) for path in (clone / "data/costs").iterdir())
+    return max(float(cost["peak_memory_gib"]) for cost in costs)
 
 
 def core_seconds(before: os.times_result, after: os.times_result) -> float:

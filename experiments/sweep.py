@@ -29,7 +29,7 @@ SWEEPS = Path("experiments/sweeps.yaml")
 
 
 def main() -> None:
-    sweeps = _yaml(SWEEPS)
+    sweeps = read(SWEEPS)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sweeps)
     name = parser.parse_args().name
@@ -108,7 +108,7 @@ def check(setting: dict[str, Any]) -> None:
     SystemExit
         With one line that names the sweep file, the parameter and what is wrong with it.
     """
-    values = _yaml(Path("params.yaml"))
+    values = read(Path("params.yaml"))
     for key, value in setting.items():
         try:
             put(values, key, value)
@@ -126,7 +126,8 @@ def put(values: dict[str, Any], key: str, value: Any) -> None:
     section[last] = value
 
 
-def _yaml(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Read a YAML file: the sweeps, or params.yaml."""
     return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PROJECT
-from ruamel.yaml import YAML
 
 from benchmarks import (
     dimensions,
@@ -279,8 +278,7 @@ def test_neighbours_are_summarised_beside_ours(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_one_budget_is_timed_in_settings_of_the_sweeps() -> None:
-    sweeps = YAML(typ="safe", pure=True).load((PROJECT / sweep.SWEEPS).read_text(encoding="utf-8"))
-    settings = one_budget.settings(sweeps)
+    settings = one_budget.settings(sweep.read(PROJECT / sweep.SWEEPS))
     assert [one.get("clusters") for one in settings.values()] == [2000, 2000, None]
     assert settings["strongest"] == settings["default"] | STRONGEST
     assert not STRONGEST.keys() & settings["default"].keys()
