@@ -14,7 +14,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 
 from benchmarks.pipeline import cloned, core_seconds, largest_peak
 from benchmarks.results import record
@@ -47,13 +46,8 @@ def settings(sweeps: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def measure(folder: Path, setting: dict[str, Any]) -> dict[str, Any]:
     """Clone, compute what is cached, and time the rest; the peak is that of its largest stage."""
-    clone = cloned(folder)
+    clone = cloned(folder, setting)
     environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state")}
-    yaml = YAML()
-    values = yaml.load(clone / "params.yaml")
-    for name, value in setting.items():
-        sweep.put(values, name, value)
-    yaml.dump(values, clone / "params.yaml")
     subprocess.run(["dvc", "repro", *COMPUTED_BEFORE], cwd=clone, env=environment, check=True)
     before, start = os.times(), time.perf_counter()
     subprocess.run(["dvc", "repro"], cwd=clone, env=environment, check=True)

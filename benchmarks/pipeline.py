@@ -13,16 +13,20 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
+from ruamel.yaml import YAML
 
 from benchmarks.results import record
+from experiments import sweep
 from stages import files
 
 RUNNING = re.compile(r"Running stage '(.+)':")
@@ -103,11 +107,23 @@ def measure(folder: Path, commit: str) -> tuple[dict[str, Any], list[dict[str, A
     return row, stages, {path.stem: path.read_bytes() for path in sorted((clone / "data/labels").glob("*.npz"))}
 
 
-def cloned(folder: Path) -> Path:
-    """Clone the last commit of this repository into a folder."""
+def cloned(folder: Path, parameters: Mapping[str, Any] = MappingProxyType({})) -> Path:
+    """Clone the last commit of this repository into a folder, and change parameters by their dotted names."""
     clone = folder / "clone"
     subprocess.run(["git", "clone", "--quiet", ".", clone], check=True)
+    change(clone / "params.yaml", parameters)
     return clone
+
+
+def change(path: Path, parameters: Mapping[str, Any]) -> None:
+    """Change parameters in a params.yaml by their dotted names; of none the file stays as it is."""
+    if not parameters:
+        return
+    yaml = YAML()
+    values = yaml.load(path)
+    for name, value in parameters.items():
+        sweep.put(values, name, value)
+    yaml.dump(values, path)
 
 
 def largest_peak(clone: Path) -> float:

@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 from rich.console import Console
 from rich.table import Table
-from ruamel.yaml import YAML
 
 from benchmarks.alone import peak_gib
 from benchmarks.pile import PILES, pile_as_idx
@@ -29,8 +28,13 @@ from stages import files
 IMAGES, BUDGET = 1_000_000, 1_000
 MEMORY, WORKERS = "in memory", "two workers"
 ENGINES: dict[str, dict[str, Any]] = {
-    MEMORY: {"pool": {"in_memory": 10**9}, "engine": {"scheduler": None}},
-    WORKERS: {"pool": {"in_memory": 1_000}, "engine": {"scheduler": "local", "workers": 2, "memory": 1.5}},
+    MEMORY: {"pool.in_memory": 10**9, "engine.scheduler": None},
+    WORKERS: {
+        "pool.in_memory": 1_000,
+        "engine.scheduler": "local",
+        "engine.workers": 2,
+        "engine.memory": 1.5,
+    },
 }
 LABEL_SETS: dict[str, list[str]] = {
     "lr": [],
@@ -58,9 +62,7 @@ def main() -> None:
 
 def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
     """Clone, run from nothing; give seconds, the largest peak of each kind of process in MiB, and accuracies."""
-    clone = cloned(folder)
-    yaml = YAML()
-    yaml.dump(changed(yaml.load(clone / "params.yaml"), pile, engine), clone / "params.yaml")
+    clone = cloned(folder, parameters(pile, engine))
     environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state"), "PYTHONPATH": str(clone)}
     before, start = os.times(), time.perf_counter()
     with subprocess.Popen(["dvc", "repro"], cwd=clone, env=environment) as process:
@@ -81,15 +83,15 @@ def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
     }
 
 
-def changed(settings: dict[str, Any], pile: Path, engine: str) -> dict[str, Any]:
-    """Set the parameters for a large pile, and the engine."""
-    parts = ENGINES[engine]
-    return settings | {
+def parameters(pile: Path, engine: str) -> dict[str, Any]:
+    """Give the parameters for a large pile and an engine, by their dotted names."""
+    return {
         "clusters": BUDGET,
         "features": "hog",
         "label_sets": LABEL_SETS,
-        "data": settings["data"] | {"source": "idx", "folder": str(pile)},
-        **{name: settings[name] | values for name, values in parts.items()},
+        "data.source": "idx",
+        "data.folder": str(pile),
+        **ENGINES[engine],
     }
 
 

@@ -1,23 +1,24 @@
 """The benchmark of the pipeline on a pile: its parameters, and which process is of which kind."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import PROJECT
-from ruamel.yaml import YAML
 
 from benchmarks import pipeline_on_pile
-from benchmarks.pipeline_on_pile import ENGINES, MEMORY, WORKERS, Peaks, changed, kind_of
+from benchmarks.pipeline import change
+from benchmarks.pipeline_on_pile import ENGINES, MEMORY, WORKERS, Peaks, kind_of, parameters
 from stages import params
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_parameters_are_those_of_a_large_pile(engine: str, tmp_path: Path) -> None:
-    yaml = YAML()
-    yaml.dump(changed(yaml.load(PROJECT / "params.yaml"), Path("/pile/idx"), engine), tmp_path / "params.yaml")
-    settings = params.load(tmp_path / "params.yaml")
+    written = Path(shutil.copy(PROJECT / "params.yaml", tmp_path))
+    change(written, parameters(Path("/pile/idx"), engine))
+    settings = params.load(written)
     assert (settings.clusters, settings.features, settings.seed) == (1_000, "hog", 42)
     assert (settings.data.source, settings.data.folder, settings.data.image_shape) == ("idx", "/pile/idx", [28, 28])
     assert dict(settings.label_sets) == pipeline_on_pile.LABEL_SETS
