@@ -5,7 +5,6 @@ images as the colours of one. Each fit has a process of its own, contenders take
 14 GB of memory. Writes to metrics/benchmarks.json.
 """
 
-import argparse
 import time
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from benchmarks.alone import alone
 from benchmarks.results import record
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
-from stages import files
+from stages import command, files
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +42,7 @@ QUICK = [Shape(1_000, *pixels, 10) for pixels in SIDES]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="a check of a minute, printed and not written")
     quick = parser.parse_args().quick
     rows: list[dict[str, Any]] = []
@@ -119,4 +118,5 @@ def _measure(contender: str, shape: Shape) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import RESULTS
-from stages import files
+from stages import command, files
 
 
 def main() -> None:
@@ -50,4 +50,4 @@ def _line(axes: Axes, rows: list[dict[str, Any]], over: str, label: str) -> None
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -5,7 +5,6 @@ turns, so that other load on a shared machine slows all of them; ratios are of t
 metrics/benchmarks.json after every turn.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from benchmarks.alone import alone
 from benchmarks.results import record
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.features.pixels import scale_pixels
-from stages import files
+from stages import command, files
 
 Floats = NDArray[np.float32]
 
@@ -48,7 +47,7 @@ QUICK = [Case(name, 15_000, k, 1) for k in (100, 500) for name in ("fewlabels", 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="a check of a minute or two, printed and not written")
     quick = parser.parse_args().quick
     cases = QUICK if quick else FULL
@@ -182,4 +181,5 @@ CONTENDERS: dict[str, Callable[[Floats, int, int], float]] = {
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -5,7 +5,6 @@ network some steps; both are extrapolated to all images, and the table says so. 
 metrics/benchmarks.json.
 """
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from benchmarks.results import record
 from fewlabels.classifiers.logistic import logistic_regression
 from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
-from stages import files, params
+from stages import command, files, params
 from stages.train_nn import training_settings
 
 TURNS = 3
@@ -37,7 +36,7 @@ Bytes = NDArray[np.uint8]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="a tenth of the images, once, printed and not written")
     quick = parser.parse_args().quick
     train, test = (
@@ -165,4 +164,5 @@ NETWORKS = {"fewlabels": _fewlabels_nn, "the study's": _study_nn}
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

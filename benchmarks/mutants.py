@@ -5,7 +5,6 @@ more mutants than `--each`, so many are drawn, always the same. `mutmut results`
 `mutmut show` and the name of one shows it, and docs/mutants.md says which kinds are harmless.
 """
 
-import argparse
 import json
 import random
 import subprocess
@@ -14,13 +13,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from stages import command
+
 MUTANTS = Path("mutants")
 UNNOTICED = {0, 5, 33}
 """What mutmut notes for a mutant whose tests pass, or that no test reaches."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser_of(main)
     parser.add_argument("modules", nargs="*", default=["fewlabels", "stages"], help="packages or modules")
     parser.add_argument("--each", type=int, default=40, help="mutants of each module at most")
     arguments = parser.parse_args()
@@ -59,4 +60,5 @@ def table(verdicts_of: dict[str, dict[str, int | None]]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

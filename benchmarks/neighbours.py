@@ -7,7 +7,6 @@ the images whose likeliest class is another than with scikit-learn's graph. Need
 metrics/benchmarks.json.
 """
 
-import argparse
 import time
 from typing import Any
 
@@ -25,7 +24,7 @@ from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.neighbours import nearest_neighbours
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import files
+from stages import command, files
 
 Neighbours = NDArray[np.int32]
 
@@ -39,7 +38,7 @@ LISTS, PROBES = 256, 16
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="a check of half a minute, printed and not written")
     quick = parser.parse_args().quick
     features = files.load_array("data/features/train.npy")[: QUICK if quick else IMAGES]
@@ -169,4 +168,5 @@ CONTENDERS = {
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

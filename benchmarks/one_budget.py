@@ -5,17 +5,14 @@ spreading 2,000 labels, training and scoring, in the default setting and in the 
 the network of the sweep `everything`, on all labels. One seed each. Writes to metrics/benchmarks.json.
 """
 
-import os
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.pipeline import cloned, core_seconds, largest_peak
+from benchmarks.repro import cloned, repro
 from benchmarks.results import record
 from experiments import sweep
 from stages import command, files
@@ -45,20 +42,16 @@ def settings(sweeps: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def measure(folder: Path, setting: dict[str, Any]) -> dict[str, Any]:
-    """Clone, compute what is cached, and time the rest; the peak is that of its largest stage."""
+    """Clone, compute what is cached, and time the rest."""
     clone = cloned(folder, setting)
-    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state")}
-    subprocess.run(["dvc", "repro", *COMPUTED_BEFORE], cwd=clone, env=environment, check=True)
-    before, start = os.times(), time.perf_counter()
-    subprocess.run(["dvc", "repro"], cwd=clone, env=environment, check=True)
-    seconds, spent = time.perf_counter() - start, os.times()
+    repro(clone, *COMPUTED_BEFORE)
+    spent = repro(clone)
     accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
     answers = accuracy.get("ensemble") or accuracy["nn"]
     return {
         "labels": setting.get("clusters", EVERY),
-        "seconds": seconds,
-        "core_seconds": core_seconds(before, spent),
-        "peak_memory_gib": largest_peak(clone),
+        "seed": setting["seed"],
+        **spent._asdict(),
         "accuracy": next(iter(answers.values())),
     }
 
@@ -77,5 +70,4 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    with command.at_root():
-        main()
+    command.run(main)

@@ -40,8 +40,8 @@ from fewlabels.networks.ensemble import classifier_on_embedding, soft_voting
 from fewlabels.networks.held_out import cross_validated, voters
 from fewlabels.networks.student import train_student
 from fewlabels.spreading.graph import neighbour_graph
-from fewlabels.spreading.soft_labels import soft_labels
-from stages import params, ridge, students
+from fewlabels.spreading.soft_labels import confident_labels, soft_labels
+from stages import command, params, ridge, students
 
 SEEDS = 5
 METHODS = ("logistic regression, random", "ridge, random", "ridge, active")
@@ -167,8 +167,7 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     probabilities, _ = soft_labels(
         features, graph, active.rows, active.labels, classifier, neighbour_weights=weights, random_state=seed
     )
-    every, likeliest = np.arange(len(pool)), probabilities.argmax(axis=1).astype(np.uint8)
-    soft = LabelSet(every, likeliest, np.isin(every, active.rows), probabilities)
+    soft = confident_labels(probabilities, active, confidence=0, most=len(pool), random_state=seed)
     how: dict[str, Any] = {
         "image_shape": (one.side, one.side),
         "n_classes": 10,
@@ -225,4 +224,4 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

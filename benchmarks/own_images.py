@@ -26,7 +26,7 @@ from fewlabels.features.hog import HOG
 from fewlabels.label_set import LabelSet
 from fewlabels.networks.pretrained import PretrainedEmbedding
 from fewlabels.suspects import suspects
-from stages import files, params, picture_files, reading, ridge
+from stages import command, files, params, picture_files, reading, ridge
 
 CLIP_ART = Path("/usr/share/openclipart/png")
 KINDS = ("animals", "food", "geography", "office", "people", "plants", "recreation", "tools", "transportation")
@@ -242,4 +242,4 @@ def print_sizes(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -14,7 +14,6 @@ every run. Peak memory is that of the process so far; smaller budgets go first. 
 requirements-peers.lock. Writes to metrics/benchmarks.json after every process.
 """
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -46,7 +45,7 @@ from fewlabels.choosing.rounds import QueryStrategy, round_sizes, simulate
 from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
 from fewlabels.features.pixels import scale_pixels
 from fewlabels.label_set import LabelSet
-from stages import files, params
+from stages import command, files, params
 
 PACKAGES = {"graphlearning": "graphlearning", "skactiveml": "scikit-activeml"}
 """Modules that the pipeline does without, and what installs them."""
@@ -91,7 +90,7 @@ QUICK = Effort(6000, (500,), (1,))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="one budget and a tenth of the images, not written")
     quick = parser.parse_args().quick
     missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
@@ -336,4 +335,5 @@ CONTENDERS: dict[str, tuple[Choose, Learner]] = {
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -5,7 +5,6 @@ Debian's package openclipart-png. The person answers through the page's own HTTP
 mistakes and a share of skips. Writes to metrics/benchmarks.json.
 """
 
-import argparse
 import os
 import shutil
 import signal
@@ -38,7 +37,7 @@ from fewlabels.networks.pretrained import PretrainedEmbedding
 from labelling import answers, server, verdicts
 from labelling.project import Project
 from labelling.session import Session
-from stages import files, inputs, params, questions
+from stages import command, files, inputs, params, questions
 
 LABELS, AUDIT = 500, 100
 SEEDS, FEW_SEEDS = 20, 5
@@ -185,7 +184,7 @@ class Pile:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser_of(main)
     parser.add_argument("--quick", action="store_true", help="one seed, nothing is written")
     quick = parser.parse_args().quick
     seeds, few = (1, 1) if quick else (SEEDS, FEW_SEEDS)
@@ -515,4 +514,5 @@ TABLES = {
 """What prints each section of metrics/benchmarks.json that is written here."""
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -7,7 +7,6 @@ Written to data/pile/N: `images` and `labels`, a file for each chunk of rows; wi
 the pipeline reads, with the test images as they are: `data: {source: idx, folder: data/pile/N/idx}` in params.yaml.
 """
 
-import argparse
 import hashlib
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from fewlabels.dask_cluster import connected
 from fewlabels.pool import CHUNK, Pool
 from fewlabels.run import current
-from stages import files, idx
+from stages import command, files, idx
 
 FLAT, PILES = Path("data/flat"), Path("data/pile")
 SIDE = 28
@@ -34,7 +33,7 @@ LABELS = "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser_of(main)
     parser.add_argument("rows", type=int, metavar="N", help="how many images")
     parser.add_argument("--folder", type=Path, help="default: data/pile/N")
     parser.add_argument("--idx", action="store_true", help="also IDX files")
@@ -155,4 +154,5 @@ def _drawn(start: int, stop: int) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

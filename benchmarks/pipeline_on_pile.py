@@ -6,12 +6,9 @@ piles and 1,000 labels: in one process with all in memory, then with `scheduler:
 is that on Fashion-MNIST's test images. Peaks are read from Linux's /proc each second.
 """
 
-import argparse
 import os
-import subprocess
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,9 @@ from rich.table import Table
 
 from benchmarks.alone import peak_gib
 from benchmarks.pile import PILES, pile_as_idx
-from benchmarks.pipeline import cloned, core_seconds
+from benchmarks.repro import cloned, repro
 from benchmarks.results import record
-from stages import files
+from stages import command, files
 
 IMAGES, BUDGET = 1_000_000, 1_000
 MEMORY, WORKERS = "in memory", "two workers"
@@ -48,7 +45,7 @@ KINDS = {"stages.train_nn": "student", "stages.ensemble": "ensemble"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser_of(main)
     parser.add_argument("images", type=int, nargs="?", default=IMAGES, metavar="N", help="how many images")
     images = parser.parse_args().images
     folder = pile_as_idx(images, PILES / str(images)).absolute()
@@ -63,21 +60,17 @@ def main() -> None:
 def measure(folder: Path, pile: Path, engine: str) -> dict[str, Any]:
     """Clone, run from nothing; give seconds, the largest peak of each kind of process in MiB, and accuracies."""
     clone = cloned(folder, parameters(pile, engine))
-    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(folder / "state"), "PYTHONPATH": str(clone)}
-    before, start = os.times(), time.perf_counter()
-    with subprocess.Popen(["dvc", "repro"], cwd=clone, env=environment) as process:
-        peaks = Peaks(process.pid)
-        peaks.start()
-        process.wait()
+    peaks = Peaks(os.getpid())
+    peaks.start()
+    try:
+        spent = repro(clone)
+    finally:
         peaks.ended.set()
         peaks.join()
-    if process.returncode:
-        raise SystemExit(f"dvc repro ended with {process.returncode}")
-    seconds, spent = time.perf_counter() - start, os.times()
     accuracy = files.load_json(clone / "metrics/metrics.json")["accuracy"]
     return {
-        "seconds": seconds,
-        "core_seconds": core_seconds(before, spent),
+        "seconds": spent.seconds,
+        "core_seconds": spent.core_seconds,
         "peaks_mib": peaks.found,
         "accuracy": {f"{model} on {name}": accuracy[model][name] for model in MODELS for name in LABEL_SETS[model]},
     }
@@ -144,4 +137,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

@@ -202,4 +202,4 @@ def pixels_of(folder: Path, name: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

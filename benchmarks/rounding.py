@@ -1,4 +1,4 @@
-"""Measure how far a student depends on the rounding of numbers: `python -m benchmarks.rounding`, half an hour.
+"""Measure how far a student depends on the rounding of numbers: `python -m benchmarks.rounding`, some ten minutes.
 
 Another processor rounds the last bits of a sum differently, and thousands of gradient steps enlarge the difference. A
 change of the soft labels by a millionth has the same effect, and stands for it here: the student of params.yaml is
@@ -20,7 +20,7 @@ from tqdm import trange
 from benchmarks.results import mean_and_sd, percent, record
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
-from stages import files, inputs, label_sets, params, ridge, students
+from stages import command, files, inputs, label_sets, params, ridge, students
 
 REPEATS = 5
 ROUNDING = 1e-6
@@ -90,4 +90,4 @@ def _accuracy(probabilities: Floats, truth: NDArray[np.uint8]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

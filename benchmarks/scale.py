@@ -9,7 +9,6 @@ together, so that other load on a shared machine matters little; peaks are of ea
 Writes to metrics/benchmarks.json, and docs/pictures/scale.svg, after each engine; what is there of others stays.
 """
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -49,7 +48,7 @@ from fewlabels.run import Local, current
 from fewlabels.spreading.clusters import within_percentile
 from fewlabels.spreading.graph import neighbour_graph
 from fewlabels.spreading.soft_labels import soft_labels
-from stages import files
+from stages import command, files
 
 # What draws is imported where it is used: the processes that are measured import this module, too.
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ Nearest = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.parser_of(main)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, metavar="N", help="how many images")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="E", help=", ".join(ENGINES))
     parser.add_argument("--dry", action="store_true", help="print, and write nothing")
@@ -418,4 +417,5 @@ def _beside_ideal(
 
 
 if __name__ == "__main__":
-    main()
+    with command.at_root():
+        main()

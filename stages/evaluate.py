@@ -1,8 +1,9 @@
 """Score every label set and every model by the true labels; write the metrics and what the plots show.
 
-Apart from select-representatives, which buys them, the only stage that reads training labels: to count those that
-are right. With oracle people it reads no true label: what they said of the audited pictures judges the models. No model
-is loaded, only what each of them predicted. No timings go into the metrics: the same parameters give the same files.
+Apart from first-round and select-representatives, which buy them, the only stage that reads training labels: to count
+those that are right. With oracle people it reads no true label: what they said of the audited pictures judges the
+models. No model is loaded, only what each of them predicted. No timings go into the metrics: the same parameters give
+the same files.
 """
 
 from pathlib import Path

@@ -45,7 +45,10 @@ def train(settings: params.Params, name: str, label_set: LabelSet) -> trainer.Tr
     }
     images, label_set = _shown(label_set)
     architecture = settings.network.architecture if label_set.probabilities is None else "edges"
-    _say_what_takes_long(architecture, settings.data.image_shape, shared["n_classes"], len(label_set))
+    shorter = "network.steps, network.few.steps or network.few.spread"
+    if label_set.probabilities is not None:
+        shorter = "network.student.generations, network.student.networks or network.student.images"
+    _say_what_takes_long(architecture, settings.data.image_shape, shared["n_classes"], len(label_set), shorter)
     if label_set.probabilities is None:
         how = training.TrainingSettings(**training_settings(settings.network, name, int(label_set.bought.sum())))
         return trainer.on_images(training.train(images, label_set, settings=how, **shared))
@@ -61,15 +64,14 @@ def _shown(label_set: LabelSet) -> tuple[NDArray[np.uint8], LabelSet]:
     return images.take(label_set.rows), replace(label_set, rows=np.arange(len(label_set)))
 
 
-def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: int, images: int) -> None:
+def _say_what_takes_long(architecture: str, image_shape: list[int], n_classes: int, images: int, shorter: str) -> None:
     from fewlabels.networks.duration import seconds_per_epoch
 
     seconds = seconds_per_epoch(architecture, image_shape, n_classes, images)
     if seconds > PATIENCE:
         print(
             f"{images:,} images of {' x '.join(map(str, image_shape))} take this network {seconds / 60:.1f} minutes to "
-            "see once: a smaller data.image_shape, network.steps, network.few.steps, network.few.spread or "
-            "network.student.images takes less",
+            f"see once: a smaller data.image_shape, {shorter} takes less",
             file=sys.stderr,
         )
 

@@ -245,3 +245,18 @@ def repository(finished: Repository, tmp_path: Path) -> Repository:
     """A copy of `finished`, its cache included, to do with as one likes."""
     shutil.copytree(finished.folder, tmp_path / "repository")
     return Repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def fake_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a script in the place of the command `dvc`, and give a folder to call it in."""
+
+    def put(script: str) -> Path:
+        command = tmp_path / "bin/dvc"
+        command.parent.mkdir()
+        command.write_text(f"#!/bin/sh\n{script}")
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+        return tmp_path
+
+    return put

@@ -152,6 +152,13 @@ def test_stages_do_not_import_each_other() -> None:
         assert own <= shared, path
 
 
+@pytest.mark.parametrize("folder", ["benchmarks", "experiments", "stages"])
+def test_what_can_be_started_runs_at_the_root_from_wherever_it_is_called(folder: str) -> None:
+    for path in (PROJECT / folder).glob("*.py"):
+        _, started, does = path.read_text(encoding="utf-8").partition('if __name__ == "__main__":')
+        assert not started or "command.run(" in does or "with command.at_root():" in does, path
+
+
 def test_stages_that_are_done_in_a_second_do_not_import_scikit_learn() -> None:
     """That takes a second more. auto_label has it loaded by the models, where there are any."""
     for name in ("check", "download", "flatten", "first_round", "embed", "auto_label"):

@@ -76,6 +76,11 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     keras.Model
         Its last layer is a copy; all others are theirs. Of one network and one view, that network itself.
 
+    Raises
+    ------
+    ValueError
+        If there is no network, `views` is not 1 to 5, or there is no image shape for more than one.
+
     Examples
     --------
     >>> from fewlabels.networks.architectures import compact
@@ -83,6 +88,12 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     >>> joined([one, other], (8, 8), views=2).layers[-1].input.shape[1] == 4 * one.layers[-1].input.shape[1]
     True
     """
+    if not networks:
+        raise ValueError("networks: there is none to join")
+    if views not in range(1, len(MOVES) + 1):
+        raise ValueError(f"views: {views} is not between 1 and {len(MOVES)}")
+    if views > 1 and not len(image_shape):
+        raise ValueError("image_shape: an image is not moved without it")
     first, *others = networks
     if not others and views == 1:
         return first

@@ -18,7 +18,7 @@ from fewlabels.label_set import LabelSet
 from fewlabels.networks.ensemble import classifier_on_embedding, predicted_together
 from fewlabels.networks.student import train_student
 from fewlabels.spreading.graph import Graph
-from fewlabels.spreading.soft_labels import soft_labels
+from fewlabels.spreading.soft_labels import confident_labels, soft_labels
 
 FOLDS = 2
 """Parts of the bought labels. Each costs the training of a student."""
@@ -87,14 +87,14 @@ def cross_validated(
     """
     if len(bought) < FOLDS or not bought.bought.all():
         raise ValueError(f"bought: {int(bought.bought.sum())} of {len(bought)} labels were bought, not {FOLDS} or more")
-    every = np.arange(len(images))
     predicted = {name: np.empty((len(bought), len(classifier.classes)), np.float32) for name in MEMBERS}
     for kept, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(bought.rows):
         rows, labels = bought.rows[kept], bought.labels[kept]
         probabilities, _ = soft_labels(
             features, graph, rows, labels, classifier, neighbour_weights=neighbour_weights, random_state=seed
         )
-        soft = LabelSet(every, probabilities.argmax(axis=1).astype(np.uint8), np.isin(every, rows), probabilities)
+        known = LabelSet.from_bought(rows, labels)
+        soft = confident_labels(probabilities, known, confidence=0, most=len(images), random_state=seed)
         network = train_student(images, soft, classifier, seed=seed, **student)
         asked = bought.rows[held_out]
         alone = clone(classifier).fit(features[rows], labels)

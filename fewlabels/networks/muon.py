@@ -19,6 +19,8 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
         One rate for both: an update of Muon is about as large as one of Adam (J. Liu et al., "Muon is Scalable for LLM
         Training", 2025).
+    **options
+        What else keras.optimizers.Muon takes; weights do not decay unless one says so.
 
     Examples
     --------
@@ -42,6 +44,15 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
         In five steps the same as Keras computes, in half the time; from ten on it may overflow. Each step multiplies by
         a polynomial of a small square matrix, x' x. These are multiplied with each other, and x with their product
         alone.
+
+        Parameters
+        ----------
+        x : Tensor of float32, shape (height, width, channels, filters)
+        steps : int
+
+        Returns
+        -------
+        Tensor of float32, shape (height, width, channels, filters)
         """
         columns = tf.reshape(x, (-1, x.shape[-1]))
         columns /= tf.norm(columns) + 1e-7
@@ -53,5 +64,6 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
         return tf.reshape(columns @ product, x.shape)
 
     def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
+        """Scale an orthogonalised update, of the shape of its kernel, to about the size of one of Adam."""
         *seen, filters = x.shape
         return x * (self.rms_rate * math.sqrt(max(math.prod(seen), filters)))

@@ -135,7 +135,8 @@ def train_student(
     -------
     NetworkClassifier
         With a row of `curves` for each epoch of each network: `start`, the number of the network, from 0; `step`,
-        `loss`, and `accuracy` by the soft labels of the generation.
+        `loss`, and `accuracy` by the soft labels of the generation. Students that predict one class for every image are
+        left out, unless all do; none is started again.
 
     Raises
     ------
@@ -179,15 +180,20 @@ def train_student(
             batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, one.seed + generation)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
-    network = joined([one.network for one in students], image_shape, views=settings.views)
-    collapsed = len(np.unique(label_set.labels)) > 1 and has_collapsed(network, shown)
+    trained = [one.network for one in students]
+    if len(np.unique(label_set.labels)) > 1:
+        trained = [one for one in trained if not has_collapsed(one, shown)]
+    network = joined(trained or [students[0].network], image_shape, views=settings.views)
     curves = [
         {"start": number, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
         for number, one in enumerate(students)
         for epoch, (loss, accuracy) in enumerate(one.epochs)
     ]
     return NetworkClassifier(
-        keras.Model(network.inputs, network.outputs, name="student"), curves, int(collapsed), collapsed
+        keras.Model(network.inputs, network.outputs, name="student"),
+        curves,
+        collapsed_starts=len(students) - len(trained),
+        collapsed=not trained,
     )
 
 

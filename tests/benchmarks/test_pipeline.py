@@ -1,7 +1,7 @@
 """The benchmark of the whole pipeline: which stage takes how long."""
 
 import io
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +10,34 @@ import pytest
 from benchmarks import pipeline
 
 
-def fake_dvc(folder: Path, script: str) -> dict[str, str]:
-    command = folder / "dvc"
-    command.write_text(f"#!/bin/sh\n{script}")
-    command.chmod(0o755)
-    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-
-
-def test_a_stage_lasts_until_the_next_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_lasts_until_the_next_one_runs(
+    fake_dvc: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = """
         echo "'data.dvc' didn't change, skipping"
         echo "Running stage 'flatten':"
         echo "> python -m stages.flatten"
         echo "Running stage 'train-nn@all':"
     """
-    clock = iter([100.0, 101.5, 104.0])  # the first stage begins, the second, the pipeline ends
+    # The pipeline begins, its first stage, its second; the pipeline ends, and so does its last stage.
+    clock = iter([99.0, 100.0, 101.5, 104.0, 104.0])
     monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(clock))
-    assert pipeline._run(tmp_path, fake_dvc(tmp_path, script)) == [
-        {"stage": "flatten", "seconds": 1.5},
-        {"stage": "train-nn@all", "seconds": 2.5},
-    ]
+    spent, stages = pipeline.by_stage(fake_dvc(script))
+    assert spent.seconds == 5
+    assert stages == [{"stage": "flatten", "seconds": 1.5}, {"stage": "train-nn@all", "seconds": 2.5}]
 
 
-def test_a_pipeline_that_has_all_in_its_cache_runs_no_stage(tmp_path: Path) -> None:
+def test_a_pipeline_that_has_all_in_its_cache_runs_no_stage(fake_dvc: Callable[[str], Path]) -> None:
     """As the second run of the benchmark does."""
-    assert pipeline._run(tmp_path, fake_dvc(tmp_path, "echo \"Stage 'flatten' didn't change, skipping\"")) == []
+    clone = fake_dvc("echo \"Stage 'flatten' didn't change, skipping\"")
+    assert pipeline.by_stage(clone)[1] == []
 
 
-def test_a_pipeline_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
-    environment = fake_dvc(tmp_path, "exit 3")
-    with pytest.raises(SystemExit, match="dvc repro ended with 3"):
-        pipeline._run(tmp_path, environment)
+def test_commits_are_looked_for_before_the_first_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "measure", lambda *_: pytest.fail("timed"))
+    monkeypatch.setattr("sys.argv", ["pipeline", "HEAD", "no-such-commit"])
+    with pytest.raises(SystemExit, match=r"^no-such-commit: no such commit$"):
+        pipeline.main()
 
 
 def test_the_longest_stage_has_the_longest_bar(capsys: pytest.CaptureFixture[str]) -> None:

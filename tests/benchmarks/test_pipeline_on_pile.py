@@ -9,8 +9,8 @@ import pytest
 from conftest import PROJECT
 
 from benchmarks import pipeline_on_pile
-from benchmarks.pipeline import change
 from benchmarks.pipeline_on_pile import ENGINES, MEMORY, WORKERS, Peaks, kind_of, parameters
+from benchmarks.repro import change
 from stages import params
 
 

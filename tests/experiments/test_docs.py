@@ -49,6 +49,8 @@ def test_ours_beside_published_figures_is_the_ensembles_mean() -> None:
     found = re.findall(r"^\|[^|]*\| ([\d,]+) \|[^|]*\| (?:\(([\d,]+): )?([\d.]+)\)? \|", text, re.MULTILINE)
     assert len(found) > 10
     assert [(labels, ours) for labels, smaller, ours in found if means.get(smaller or labels) != ours] == []
+    text = (PROJECT / "docs/results.md").read_text(encoding="utf-8")
+    assert re.findall(r"against ([\d.]+) and ([\d.]+) %", text) == [(means["5,000"], means["2,000"])]
 
 
 def ran_here() -> bool:

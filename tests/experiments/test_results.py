@@ -533,9 +533,10 @@ def test_a_model_without_random_labels_has_its_budgets_below() -> None:
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["100", "2,000"]
 
 
-def test_the_committed_results_hold_every_published_row_on_three_seeds() -> None:
+def test_the_committed_results_are_at_or_above_every_published_row_on_four_seeds() -> None:
     compared = results.compared(report.load(PROJECT / report.RESULTS), report.load(PROJECT / report.PUBLISHED))
-    assert compared["seeds"].min() >= 3
+    assert compared["seeds"].min() >= 4
+    assert compared["difference"].min() >= 0
 
 
 @pytest.mark.parametrize("column", ["missing", "empty"])

@@ -83,6 +83,17 @@ def test_views_of_an_image_are_moved_along_its_diagonals(colours: int, tmp_path:
         np.testing.assert_allclose(found, wanted / wanted.sum(), rtol=1e-4, atol=1e-6)
 
 
+def test_what_cannot_be_joined_is_refused_by_name() -> None:
+    network = compact(SHAPE, 3)
+    for views in (0, 6, 1.5):
+        with pytest.raises(ValueError, match=f"^views: {views} is not between 1 and 5$"):
+            joined([network], SHAPE, views=views)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^image_shape: "):
+        joined([network], views=2)
+    with pytest.raises(ValueError, match=r"^networks: "):
+        joined([], SHAPE)
+
+
 def test_joined_networks_of_the_study_keep_their_activation() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 100), dtype=np.uint8)
     networks = [study((10, 10), 3) for _ in range(2)]

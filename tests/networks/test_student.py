@@ -127,6 +127,34 @@ def test_the_highest_seed_trains_two() -> None:
 
 
 @pytest.mark.usefixtures("small_network")
+@pytest.mark.parametrize(
+    ("constant", "collapsed_starts", "collapsed", "answers"),
+    [([False, False], 0, False, [0, 1]), ([True, False], 1, False, [1]), ([True, True], 2, True, [0])],
+)
+def test_a_student_that_predicts_one_class_is_left_out(
+    constant: list[bool],
+    collapsed_starts: int,
+    collapsed: bool,
+    answers: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[keras.Model] = []
+
+    def has_collapsed(network: keras.Model, images: NDArray[np.uint8]) -> bool:
+        looked_at.append(network)
+        return constant[len(looked_at) - 1]
+
+    monkeypatch.setattr(student, "has_collapsed", has_collapsed)
+    images, labels = bars(30)
+    trained = train(images, unsure(labels, 0.9), networks=2, generations=1, epochs=1)
+    assert (trained.collapsed_starts, trained.collapsed) == (collapsed_starts, collapsed)
+    logs = [np.log(NetworkClassifier(looked_at[number]).predict_proba(images)) for number in answers]
+    wanted = np.exp(np.mean(logs, axis=0))
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(trained.predict_proba(images), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize(("count", "steps"), [(20, 1), (61, 2)])
 def test_a_batch_is_no_larger_than_the_images_are_many(count: int, steps: int) -> None:
     """Bought labels that count repeatedly make an epoch longer, not a batch larger."""
