@@ -40,6 +40,20 @@ def test_examples_of_comparing_begin_with_the_committed_run(page: str) -> None:
         assert float(change) == pytest.approx(float(workspace) - float(head), abs=2e-5), name
 
 
+def test_the_example_of_showing_experiments_has_the_recorded_figures() -> None:
+    """To a thousandth: another number of threads rounds differently."""
+    runs = results.with_parameters(report.load(PROJECT / report.RESULTS))
+    runs = runs[(runs["seed"] == 42) & (runs["label_set"] == "partially_propagated")]
+    text = (PROJECT / "docs/experiments.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| ([\d.]+) \| ([\d.]+|-) \| ([\d.]+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    assert len(shown) == 8
+    for lr, nn, purity, clusters, percentile in shown:
+        same = runs[(runs["clusters"] == int(clusters)) & (runs["percentile"] == int(percentile))].set_index("model")
+        assert float(lr) == pytest.approx(same["accuracy"]["lr"], abs=1e-3)
+        assert float(purity) == pytest.approx(same["purity"]["lr"], abs=1e-3)
+        assert nn == "-" or float(nn) == pytest.approx(same["accuracy"]["nn"], abs=1e-3)
+
+
 def test_ours_beside_published_figures_is_the_ensembles_mean() -> None:
     """With the same number of labels, or, in brackets, with the next smaller one."""
     text = (PROJECT / "docs/beside-others.md").read_text(encoding="utf-8").split("## Published elsewhere")[1]
