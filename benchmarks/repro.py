@@ -13,7 +13,10 @@ from experiments import sweep
 
 
 class Spent(NamedTuple):
-    """What a run took: core seconds do not depend on other load, and the peak is that of its largest process."""
+    """What a run took: core seconds do not depend on other load, and the peak is that of its largest process.
+
+    As Linux counts, each process begins with the memory of the one that started it: the peak is never below ours.
+    """
 
     seconds: float
     core_seconds: float

@@ -1,5 +1,6 @@
 """`dvc repro` in a clone: what it costs, and the parameters that it is run with."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ def test_the_peak_is_that_of_the_largest_process_and_the_time_that_of_all(fake_d
     work = "import time; held = bytearray({size} * 2**20)\nwhile time.process_time() < 1: pass"
     script = "\n".join(f"{sys.executable} -c '{work.format(size=size)}'" for size in (300, 10))
     spent = repro(fake_dvc(script))
-    assert 300 < 1024 * spent.peak_memory_gib < 400
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    assert 300 / 1024 < spent.peak_memory_gib < max(400 / 1024, 1.1 * own)
     assert 2 <= spent.core_seconds < 4
 
 
