@@ -61,7 +61,7 @@ bench: $(ENVIRONMENT)  ## Time k-means, the classifiers, the pipeline and large 
 	$(if $(QUICK),,python -m benchmarks.reading)
 	$(if $(QUICK),,python -m benchmarks.own_images)
 	$(if $(QUICK),,python -m benchmarks.person)
-	$(if $(QUICK),,python -m benchmarks.pipeline)
+	$(if $(QUICK),,python -m benchmarks.pipeline 650034f HEAD 650034f HEAD)
 	$(if $(QUICK),,python -m benchmarks.one_budget)
 	$(if $(QUICK),,python -m benchmarks.growth)
 	$(if $(QUICK),,python -m benchmarks.scale)

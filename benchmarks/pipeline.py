@@ -58,9 +58,11 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def compared(first: dict[str, bytes], label_sets: dict[str, bytes]) -> dict[str, Any]:
-    """Compare the files of the label sets of two runs."""
+    """Compare the files of the label sets of two runs; of soft labels, if both have them, the likeliest classes."""
     equal = sum(first.get(name) == content for name, content in label_sets.items())
-    found: dict[str, Any] = {"equal_label_sets": f"{equal} of {len(first)}"}
+    found: dict[str, Any] = {"equal_label_sets": f"{equal} of {len(first)}", "other_soft_labels": "-"}
+    if not all("propagated_soft" in one for one in (first, label_sets)):
+        return found
     labels = [np.load(io.BytesIO(one["propagated_soft"]))["labels"] for one in (first, label_sets)]
     other = np.count_nonzero(np.not_equal(*labels)) if len(labels[0]) == len(labels[1]) else max(map(len, labels))
     return found | {"other_soft_labels": int(other)}

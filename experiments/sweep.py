@@ -5,7 +5,6 @@ sweeps share the settings they have in common; DVC's run cache does the same for
 After a new commit all settings run again; stages that it did not change come from the cache.
 """
 
-import argparse
 import hashlib
 import json
 import signal
@@ -30,7 +29,7 @@ SWEEPS = Path("experiments/sweeps.yaml")
 
 def main() -> None:
     sweeps = read(SWEEPS)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command.parser_of(main)
     parser.add_argument("name", choices=sweeps)
     name = parser.parse_args().name
     repository.enter_root()
@@ -39,7 +38,7 @@ def main() -> None:
     params.load()
     try:
         runs = settings(sweeps[name])
-    except (TypeError, ValueError) as error:  # scikit-learn's, which name the parameter
+    except (TypeError, ValueError) as error:
         raise SystemExit(f"{SWEEPS}: {name}: {error}") from None
     for setting in runs:
         check(setting)
@@ -82,7 +81,15 @@ def _run(setting: dict[str, Any]) -> int:
 
 
 def settings(grids: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
-    """List every combination of every grid, once, in the order of the file."""
+    """List every combination of every grid, once, in the order of the file.
+
+    Raises
+    ------
+    TypeError or ValueError
+        If there is no grid, or one is none; scikit-learn's name the parameter.
+    """
+    if not grids:
+        raise ValueError("has no settings")
     combinations = [dict(setting) for grid in grids for setting in ParameterGrid(grid)]
     return [setting for at, setting in enumerate(combinations) if setting not in combinations[:at]]
 

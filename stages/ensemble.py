@@ -2,7 +2,7 @@
 
 They are kernel ridge regression, its student network, and kernel ridge regression on that network's
 last features. Those that predict bought labels worse than the best of them are left out, and named. Where images are so
-few that the student sees all of them, and repeatedly, two more students are trained for that, each without half of the
+few that the student sees all of them, and repeatedly, it is trained twice more for that, each time without half of the
 labels. With more images that would take too long: there the student is left out if, although it has seen the labels, it
 predicts them worse than the regression does each one when it is left out.
 """

@@ -15,8 +15,9 @@ from fewlabels.label_set import LabelSet
 from fewlabels.networks.batches import predict_in_batches
 from fewlabels.networks.embedding import Embedding, without_last_layer
 from fewlabels.networks.quiet_keras import keras
+from fewlabels.parameters import WholeNumber
 
-CHUNK = 8_192
+CHUNK = 2_048
 """Images whose last features are in memory at once."""
 MOVES = ((0, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 """By how many pixels, down and to the right, an image is moved in each view of it, in the order they are taken."""
@@ -38,7 +39,7 @@ def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
     Raises
     ------
     ValueError
-        If their classes differ.
+        If there is none, or their classes differ.
 
     Examples
     --------
@@ -47,6 +48,8 @@ def soft_voting(classifiers: Mapping[str, ClassifierMixin]) -> VotingClassifier:
     >>> soft_voting({"three quarters": always, "half": half}).predict_proba([[0]])
     array([[0.375, 0.625]])
     """
+    if not classifiers:
+        raise ValueError("classifiers: there is none")
     first, *others = (np.asarray(classifier.classes_) for classifier in classifiers.values())
     if not all(np.array_equal(first, other) for other in others):
         raise ValueError("the classifiers were trained on different classes")
@@ -79,7 +82,7 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     Raises
     ------
     ValueError
-        If there is no network, `views` is not 1 to 5, or there is no image shape for more than one.
+        If there is no network, `views` is no whole number from 1 to 5, or there is no image shape for more than one.
 
     Examples
     --------
@@ -90,8 +93,8 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     """
     if not networks:
         raise ValueError("networks: there is none to join")
-    if views not in range(1, len(MOVES) + 1):
-        raise ValueError(f"views: {views} is not between 1 and {len(MOVES)}")
+    if not WholeNumber(1, len(MOVES)).is_satisfied_by(views):
+        raise ValueError(f"views: {views!r} is no whole number from 1 to {len(MOVES)}")
     if views > 1 and not len(image_shape):
         raise ValueError("image_shape: an image is not moved without it")
     first, *others = networks
@@ -139,6 +142,11 @@ def classifier_on_embedding(
     sklearn.pipeline.Pipeline
         From raw pixels to probabilities.
 
+    Raises
+    ------
+    ValueError
+        If the label set has no bought labels.
+
     Examples
     --------
     >>> from fewlabels.classifiers.kernel_ridge import KernelRidgeClassifier
@@ -149,7 +157,10 @@ def classifier_on_embedding(
     >>> model.predict_proba(images).shape
     (20, 2)
     """
-    embedding, bought = Embedding(network).fit(images), label_set.bought
+    bought = label_set.bought
+    if not bought.any():
+        raise ValueError("the label set has no bought labels")
+    embedding = Embedding(network).fit(images)
     trained = clone(classifier).fit(embedding.transform(images[bought]), label_set.labels[bought])
     return make_pipeline(embedding, trained)
 

@@ -123,6 +123,11 @@ def voters(predicted: Mapping[str, Floats], labels: NDArray[np.uint8]) -> list[s
     list of str
         Names, in the order given.
 
+    Raises
+    ------
+    ValueError
+        If there is no member or no label.
+
     Examples
     --------
     >>> right, wrong = np.array([[0.9, 0.1]] * 8, np.float32), np.array([[0.9, 0.1]] * 3 + [[0.2, 0.8]] * 5, np.float32)
@@ -131,6 +136,10 @@ def voters(predicted: Mapping[str, Floats], labels: NDArray[np.uint8]) -> list[s
     >>> voters({"teacher": right, "student": right}, np.zeros(8, np.uint8))
     ['teacher', 'student']
     """
+    if not predicted:
+        raise ValueError("predicted: there is no member")
+    if not len(labels):
+        raise ValueError("labels: there is none")
     right = {name: probabilities.argmax(axis=1) == labels for name, probabilities in predicted.items()}
     best = max(right.values(), key=np.mean)
     losses = {name: best.astype(np.float64) - mine for name, mine in right.items()}

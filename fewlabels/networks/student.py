@@ -12,7 +12,7 @@ views of an image errs less, too; that mean corrects the soft labels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from numbers import Real
 from typing import Any
 
@@ -63,8 +63,8 @@ class StudentSettings:
     views : int
         How many views of an image it predicts by, as of `fewlabels.networks.ensemble.joined`; 1 to 5.
     images : int
-        Images that a generation shows it at most, repeated ones counted, whatever the other numbers say: it bounds the
-        time. Where they are more, each generation sees others.
+        Images that a generation shows it at most, repeated ones counted, whatever the other numbers say, but a batch at
+        least: it bounds the time. Where they are more, each generation sees others.
 
     Raises
     ------
@@ -136,14 +136,14 @@ def train_student(
     NetworkClassifier
         With a row of `curves` for each epoch of each network: `start`, the number of the network, from 0; `step`,
         `loss`, and `accuracy` by the soft labels of the generation. Students that predict one class for every image are
-        left out, unless all do; none is started again.
+        left out of a correction, and of the network that is returned, unless all do; none is started again.
 
     Raises
     ------
     CannotTrainError
         If the label set is empty.
     ValueError
-        If there are no probabilities or no bought labels.
+        If there are no bought labels, or no probabilities of that many classes, or images are of another shape.
 
     Examples
     --------
@@ -158,8 +158,11 @@ def train_student(
     4
     """
     label_set.require_classes(1)
-    if label_set.probabilities is None:
-        raise ValueError("the label set has no probabilities")
+    targets = _probabilities(label_set)
+    if targets.shape[1] != n_classes:
+        raise ValueError(f"n_classes: {n_classes}, and the label set has probabilities of {targets.shape[1]}")
+    if images.shape[1] != prod(image_shape):
+        raise ValueError(f"image_shape: {tuple(image_shape)}, and an image has {images.shape[1]} numbers")
     if not label_set.bought.any():
         raise ValueError("the label set has no bought labels")
     repeated = np.repeat(np.flatnonzero(label_set.bought), settings.repeats - 1)
@@ -169,21 +172,26 @@ def train_student(
     steps = max(1, min(steps, settings.images // (settings.epochs * batch_size)))
     # Not copied where it shows all images, and given to TensorFlow once: of many images each copy is large.
     shown = images if np.array_equal(label_set.rows, np.arange(len(images))) else images[label_set.rows]
-    pixels, targets = tf.constant(shown), label_set.probabilities
+    pixels = tf.constant(shown)
     seeds = ((seed + number * BETWEEN_SEEDS) % 2**32 for number in range(settings.networks))
     students = [_Student(image_shape, n_classes, settings, steps, own_seed) for own_seed in seeds]
+    networks = [one.network for one in students]
+
+    def usable() -> list[keras.Model]:
+        if len(np.unique(label_set.labels)) == 1:  # then to predict one class is right
+            return networks
+        return [network for network in networks if not has_collapsed(network, shown)]
+
     for generation in range(settings.generations):
         if generation:
-            together = joined([one.network for one in students], image_shape, views=settings.views)
+            together = joined(usable() or networks[:1], image_shape, views=settings.views)
             targets = corrected(label_set, together, shown, classifier)
         for number, one in enumerate(students):
             batches = _batches(pixels, targets, order, image_shape, batch_size, settings.shift, one.seed + generation)
             label = f"student{f' {number + 1}' if number else ''}, generation {generation + 1}"
             one.train(batches, steps, settings.epochs, label)
-    trained = [one.network for one in students]
-    if len(np.unique(label_set.labels)) > 1:
-        trained = [one for one in trained if not has_collapsed(one, shown)]
-    network = joined(trained or [students[0].network], image_shape, views=settings.views)
+    trained = usable()
+    network = joined(trained or networks[:1], image_shape, views=settings.views)
     curves = [
         {"start": number, "step": (epoch + 1) * steps, "loss": loss, "accuracy": accuracy}
         for number, one in enumerate(students)
@@ -192,7 +200,7 @@ def train_student(
     return NetworkClassifier(
         keras.Model(network.inputs, network.outputs, name="student"),
         curves,
-        collapsed_starts=len(students) - len(trained),
+        collapsed_starts=len(networks) - len(trained),
         collapsed=not trained,
     )
 
@@ -275,7 +283,7 @@ def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint
     Raises
     ------
     ValueError
-        If the label set has no probabilities.
+        If the label set has no probabilities, or no bought labels.
 
     Examples
     --------
@@ -286,13 +294,17 @@ def corrected(label_set: LabelSet, network: keras.Model, images: NDArray[np.uint
     >>> corrected(soft, edges((8, 8), n_classes=2), images, ridge).shape
     (20, 2)
     """
-    given = label_set.probabilities
-    if given is None:
-        raise ValueError("the label set has no probabilities")
+    given = _probabilities(label_set)
     own, others = predicted_together(classifier_on_embedding(network, images, label_set, classifier), images)
     mean = np.asarray((given + own + others) / 3, np.float32)
     mean[label_set.bought] = given[label_set.bought]
     return mean
+
+
+def _probabilities(label_set: LabelSet) -> Floats:
+    if label_set.probabilities is None:
+        raise ValueError("the label set has no probabilities")
+    return label_set.probabilities
 
 
 def _batches(

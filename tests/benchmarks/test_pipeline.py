@@ -61,3 +61,5 @@ def test_label_sets_are_compared_with_those_of_the_first_run() -> None:
     assert pipeline.compared(first, other) == {"equal_label_sets": "1 of 3", "other_soft_labels": 2}
     fewer = first | {"propagated_soft": soft(0)}
     assert pipeline.compared(first, fewer) == {"equal_label_sets": "2 of 3", "other_soft_labels": 3}
+    without = {"random": b"1"}
+    assert pipeline.compared(first, without) == {"equal_label_sets": "1 of 3", "other_soft_labels": "-"}

@@ -181,7 +181,7 @@ def test_names_that_look_like_numbers_or_nothing_survive_the_table(
     assert report.RESULTS.read_bytes() == before
 
 
-def test_runs_on_other_images_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_on_other_images_do_not_count() -> None:
     """Neither in means nor among the collapses, even if params.yaml is of other images by now."""
     runs = rows(
         seed=[1, 2, 3],

@@ -71,6 +71,7 @@ def test_a_bad_setting_is_refused(setting: dict[str, object], message: str) -> N
     ("sweeps", "values", "message"),
     [
         ({"test": [{"label_sets.lr": "all"}]}, {}, "experiments/sweeps.yaml: test: .*label_sets.lr"),
+        ({"test": None}, {}, "experiments/sweeps.yaml: test: has no settings"),
         (
             {"test": [{"clusters": [5]}]},
             {"label_sets.lr": "all"},

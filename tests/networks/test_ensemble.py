@@ -85,8 +85,8 @@ def test_views_of_an_image_are_moved_along_its_diagonals(colours: int, tmp_path:
 
 def test_what_cannot_be_joined_is_refused_by_name() -> None:
     network = compact(SHAPE, 3)
-    for views in (0, 6, 1.5):
-        with pytest.raises(ValueError, match=f"^views: {views} is not between 1 and 5$"):
+    for views in (0, 6, 1.5, 2.0, True):
+        with pytest.raises(ValueError, match=f"^views: {views} is no whole number from 1 to 5$"):
             joined([network], SHAPE, views=views)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^image_shape: "):
         joined([network], views=2)

@@ -48,6 +48,13 @@ def test_how_sure_an_answer_is_does_not_count() -> None:
     assert voters({"ridge": sure, "student": unsure}, LABELS) == ["ridge", "student"]
 
 
+def test_nobody_is_chosen_without_members_or_labels() -> None:
+    with pytest.raises(ValueError, match=r"^predicted: there is no member$"):
+        voters({}, LABELS)
+    with pytest.raises(ValueError, match=r"^labels: there is none$"):
+        voters({"ridge": answers([])}, LABELS[:0])
+
+
 class Repeats:
     """Answers with the soft labels that it was given."""
 

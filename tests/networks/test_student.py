@@ -1,5 +1,6 @@
 """A student network: the batches it sees, what it learns from soft labels, and how it corrects them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,45 @@ def test_a_student_that_predicts_one_class_is_left_out(
 
 
 @pytest.mark.usefixtures("small_network")
+def test_a_student_that_predicts_one_class_corrects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two, the first is such after the first generation, and not in the end."""
+    constant, corrections = iter([True, False, False, False]), []
+    original = student.corrected
+
+    def corrected(label_set: LabelSet, network: keras.Model, *others: Any) -> Any:
+        corrections.append(network)
+        return original(label_set, network, *others)
+
+    monkeypatch.setattr(student, "has_collapsed", lambda *_: next(constant))
+    monkeypatch.setattr(student, "corrected", corrected)
+    images, labels = bars(30)
+    trained = train(images, unsure(labels, 0.9), networks=2, generations=2, epochs=1)
+    assert [network.layers[-1].input.shape[1] for network in (*corrections, trained.network)] == [4, 8]
+    assert (trained.collapsed_starts, trained.collapsed) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_classes": 4}, "n_classes: 4, and the label set has probabilities of 3"),
+        ({"image_shape": (3, 3)}, r"image_shape: \(3, 3\), and an image has 72 numbers"),
+    ],
+)
+def test_images_and_classes_of_another_number_are_refused(changes: dict[str, Any], message: str) -> None:
+    images, labels = bars(30)
+    how = {"image_shape": SHAPE, "n_classes": 3, "settings": StudentSettings(), "seed": 0} | changes
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        train_student(images, unsure(labels, 0.9), RIDGE, **how)
+
+
+def test_without_bought_labels_nothing_is_corrected() -> None:
+    images, labels = bars(30)
+    soft = replace(unsure(labels, 0.9), bought=np.zeros(30, bool))
+    with pytest.raises(ValueError, match=r"^the label set has no bought labels$"):
+        student.corrected(soft, student.edges(SHAPE, 3), images, RIDGE)
+
+
+@pytest.mark.usefixtures("small_network")
 @pytest.mark.parametrize(("count", "steps"), [(20, 1), (61, 2)])
 def test_a_batch_is_no_larger_than_the_images_are_many(count: int, steps: int) -> None:
     """Bought labels that count repeatedly make an epoch longer, not a batch larger."""
@@ -197,7 +237,7 @@ def test_the_images_of_a_generation_bound_its_steps(
     assert [row["step"] for row in trained.curves] == steps
 
 
-def test_a_student_of_coloured_images_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_student_of_coloured_images_learns() -> None:
     images, labels = bars(90)
     coloured = np.stack([images // 2, images, images // 3], axis=-1).reshape(90, -1)
     settings = StudentSettings(generations=2, epochs=20, batch_size=30, learning_rate=0.01)

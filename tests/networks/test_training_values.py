@@ -174,13 +174,13 @@ def test_batches_are_shuffled_by_their_seed() -> None:
     assert one != sorted(one)
 
 
-def test_a_network_is_asked_in_batches_of_1024(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_asked_in_batches_of_256(monkeypatch: pytest.MonkeyPatch) -> None:
     network = linear((2, 3), 3)
     asked: list[int] = []
     monkeypatch.setattr(network, "predict_on_batch", lambda X: asked.append(len(X)) or np.zeros((len(X), 3)))
-    assert predict_in_batches(network, np.zeros((2500, 6), np.uint8)).shape == (2500, 3)
-    assert asked == [1024, 1024, 452]
-    assert [len(X) for X, _ in ordered_batches(np.zeros((1025, 6), np.uint8), np.zeros(1025, np.uint8))] == [1024, 1]
+    assert predict_in_batches(network, np.zeros((600, 6), np.uint8)).shape == (600, 3)
+    assert asked == [256, 256, 88]
+    assert [len(X) for X, _ in ordered_batches(np.zeros((257, 6), np.uint8), np.zeros(257, np.uint8))] == [256, 1]
 
 
 @pytest.mark.parametrize("values", [[0, 1, 255], [0.0, 1.0, 255.0]])

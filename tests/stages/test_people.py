@@ -221,7 +221,7 @@ def test_half_a_round_without_an_audit_is_scored_by_labels_left_out(monkeypatch:
     assert metrics["bought"] == {"active": 8}
 
 
-def test_a_first_round_of_the_whole_budget_makes_representatives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_round_of_the_whole_budget_makes_representatives() -> None:
     configure(clusters=10, cluster_margin={"first_round": 10}, label_sets={"lr": ["representatives", "propagated"]})
     people_answer()
     select_representatives.main()
