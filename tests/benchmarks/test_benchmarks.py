@@ -33,6 +33,7 @@ from experiments import sweep
 from experiments.results import STRONGEST
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.label_set import LabelSet
+from stages import params
 
 
 def run(contender: str, seed: int, seconds: float, inertia: float = 5.0) -> dict[str, object]:
@@ -279,7 +280,9 @@ def test_neighbours_are_summarised_beside_ours(monkeypatch: pytest.MonkeyPatch) 
 
 def test_one_budget_is_timed_in_settings_of_the_sweeps() -> None:
     settings = one_budget.settings(sweep.read(PROJECT / sweep.SWEEPS))
-    assert [one.get("clusters") for one in settings.values()] == [2000, 2000, None]
+    assert [one.get("clusters") for one in settings.values()] == [None, 2000, 2000, None]
+    assert settings[one_budget.WHOLE] == {}, "params.yaml as it is"
+    assert params.load().clusters == one_budget.BUDGET
     assert settings["strongest"] == settings["default"] | STRONGEST
     assert not STRONGEST.keys() & settings["default"].keys()
     assert settings["all labels"]["label_sets.nn"] == ["all"]
