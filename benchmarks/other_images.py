@@ -66,12 +66,28 @@ class DataSet(NamedTuple):
     families: NDArray[np.str_] | None = None
 
 
+class Prepared(NamedTuple):
+    """A data set divided by a seed, the features of both parts, and active labels of the pool."""
+
+    seed: int
+    image_shape: tuple[int, int]
+    pool: NDArray[np.uint8]
+    test: NDArray[np.uint8]
+    pool_labels: NDArray[np.uint8]
+    test_labels: NDArray[np.uint8]
+    hog: HOG
+    pool_features: Floats
+    test_features: Floats
+    active: LabelSet
+
+
 def main() -> None:
     runs = []
     for one in (digits(), mnist(), letters()):
         for budget in one.budgets:
             for seed in range(SEEDS):
-                scores = measure(one, budget, seed) | measure_networks(one, budget, seed)
+                ready = prepared(one, budget, seed)
+                scores = measure(ready) | measure_networks(ready)
                 runs.append({"images": one.name, "budget": budget, "seed": seed} | scores)
                 print(runs[-1], flush=True)
     rows = summary(runs)
@@ -132,36 +148,40 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     Console(width=120).print(table)
 
 
-def measure(one: DataSet, budget: int, seed: int) -> dict[str, float]:
-    """Choose labels at random and by cluster-margin sampling from one part, train, and score on the other."""
+def prepared(one: DataSet, budget: int, seed: int) -> Prepared:
+    """Divide a data set, compute its features, and choose labels by cluster-margin sampling."""
     pool, test, pool_labels, test_labels = _split(one, seed)
+    shape = (one.side, one.side)
+    hog = HOG(shape).fit(pool)
+    features = hog.transform(pool)
+    active = _active(params.load(), features, pool_labels, budget, seed)
+    return Prepared(seed, shape, pool, test, pool_labels, test_labels, hog, features, hog.transform(test), active)
+
+
+def measure(ready: Prepared) -> dict[str, float]:
+    """Choose as many labels at random, train on both choices, and score."""
     settings = params.load()
-    hog = HOG((one.side, one.side)).fit(pool)
-    pool_features, test_features = hog.transform(pool), hog.transform(test)
     classifier = ridge.untrained(settings, 10)
-    at_random = partial(random, random_state=seed)
+    at_random, budget = partial(random, random_state=ready.seed), len(ready.active)
     random_labels = LabelSet.from_bought(
-        *simulate(at_random, pool_features, SimulatedAnnotator(pool_labels), budget, rounds=[budget])
+        *simulate(at_random, ready.pool_features, SimulatedAnnotator(ready.pool_labels), budget, rounds=[budget])
     )
-    active_labels = _active(settings, pool_features, pool_labels, budget, seed)
     logistic = settings.logistic_regression
     pixels = FunctionTransformer(scale_pixels, kw_args={"power": logistic.pixel_power})
     regression = logistic_regression(pixels, C=logistic.C, max_iterations=logistic.max_iterations)
-    regression.fit(pool[random_labels.rows], random_labels.labels)
-    accuracies = [float(regression.score(test, test_labels))]
-    for label_set in (random_labels, active_labels):
-        classifier.fit(pool_features[label_set.rows], label_set.labels)
-        accuracies.append(float(classifier.score(test_features, test_labels)))
+    regression.fit(ready.pool[random_labels.rows], random_labels.labels)
+    accuracies = [float(regression.score(ready.test, ready.test_labels))]
+    for label_set in (random_labels, ready.active):
+        classifier.fit(ready.pool_features[label_set.rows], label_set.labels)
+        accuracies.append(float(classifier.score(ready.test_features, ready.test_labels)))
     return dict(zip(METHODS, accuracies, strict=True))
 
 
-def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
+def measure_networks(ready: Prepared) -> dict[str, Any]:
     """Train a student of the ridge on active labels, choose who votes, and score student and ensemble."""
-    pool, test, pool_labels, test_labels = _split(one, seed)
+    seed, pool, features, active = ready.seed, ready.pool, ready.pool_features, ready.active
     settings = params.load()
-    hog = HOG((one.side, one.side)).fit(pool)
-    features = hog.transform(pool)
-    active, classifier = _active(settings, features, pool_labels, budget, seed), ridge.untrained(settings, 10)
+    classifier = ridge.untrained(settings, 10)
     graph = neighbour_graph(nearest_neighbours(features, settings.label_spreading.neighbours))
     weights = settings.label_spreading.neighbour_weights
     probabilities, _ = soft_labels(
@@ -169,14 +189,14 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     )
     soft = confident_labels(probabilities, active, confidence=0, most=len(pool), random_state=seed)
     how: dict[str, Any] = {
-        "image_shape": (one.side, one.side),
+        "image_shape": ready.image_shape,
         "n_classes": 10,
         "settings": students.settings(settings.network),
         "seed": seed,
     }
     student = train_student(pool, soft, classifier, **how)
     teacher = make_pipeline(
-        FrozenEstimator(hog), ridge.untrained(settings, 10).fit(features[active.rows], active.labels)
+        FrozenEstimator(ready.hog), ridge.untrained(settings, 10).fit(features[active.rows], active.labels)
     )
     members = {
         "ridge": teacher,
@@ -186,7 +206,7 @@ def measure_networks(one: DataSet, budget: int, seed: int) -> dict[str, Any]:
     predicted = cross_validated(pool, active, features, graph, classifier, neighbour_weights=weights, **how)
     chosen = voters(predicted, active.labels)
     ensemble = soft_voting({name: members[name] for name in chosen})
-    accuracies = (float(model.score(test, test_labels)) for model in (student, ensemble))
+    accuracies = (float(model.score(ready.test, ready.test_labels)) for model in (student, ensemble))
     return dict(zip(NETWORKS, accuracies, strict=True)) | {"voters": chosen}
 
 

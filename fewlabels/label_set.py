@@ -124,6 +124,17 @@ class LabelSet:
             images = "1 image" if len(self) == 1 else f"{len(self):,} images"
             raise CannotTrainError(f"one class only: {images} of class {self.labels[0]}")
 
+    def require_bought(self) -> None:
+        """Refuse to go on without a label that was paid for.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if not self.bought.any():
+            raise ValueError("the label set has no bought labels")
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -120,3 +120,10 @@ def test_a_row_number_is_up_to_the_largest_integer() -> None:
 def test_no_labels_are_said_in_two_words() -> None:
     with pytest.raises(CannotTrainError, match=r"^no labels$"):
         LabelSet.from_bought([], []).require_classes(1)
+
+
+def test_inferred_labels_alone_are_refused_where_bought_ones_are_needed() -> None:
+    rows, labels = np.arange(3), np.zeros(3, np.uint8)
+    LabelSet(rows, labels, np.array([False, True, False])).require_bought()
+    with pytest.raises(ValueError, match=r"^the label set has no bought labels$"):
+        LabelSet(rows, labels, np.zeros(3, bool)).require_bought()

@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_array
 from fewlabels.arrays import Floats
 from fewlabels.networks.quiet_keras import keras, tf
 
-CHUNK = 256
-"""Images of 28 x 28 pixels in a batch of predictions, fewer of larger ones, so that memory stays bounded. Four times as
-many are no faster, and take 80 MB more where two networks with two views each are joined."""
+CHUNK = 1024
+"""Images of 28 x 28 pixels in a batch of predictions. Memory stays bounded because a batch has fewer of larger images,
+and fewer for several networks that are joined: TensorFlow computes these at once."""
 
 LookUp = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -101,7 +101,8 @@ def ordered_batches(
     >>> [targets.numpy().tolist() for _, targets in batches]
     [[0, 1], [2]]
     """
-    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size or batch_of(images)))
+    chosen = batch_size or batch_of(images)
+    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(chosen))
 
 
 def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
@@ -124,19 +125,21 @@ def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
     array([[2., 6.]], dtype=float32)
     """
     images = np.asarray(X)
-    chunk = batch_of(images)
+    chunk = batch_of(images, at_once=_at_once(network))
     out = np.empty((len(images), network.output_shape[-1]), np.float32)
     for start in range(0, len(images), chunk):
         out[start : start + chunk] = network.predict_on_batch(images[start : start + chunk])
     return out
 
 
-def batch_of(images: NDArray[Any]) -> int:
+def batch_of(images: NDArray[Any], *, at_once: int = 1) -> int:
     """Choose how many images to predict at a time.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (n, pixels)
+    at_once : int, default=1
+        How many networks see a batch at once, each view of an image counted.
 
     Returns
     -------
@@ -144,10 +147,19 @@ def batch_of(images: NDArray[Any]) -> int:
 
     Examples
     --------
-    >>> batch_of(np.zeros((1, 28 * 28))), batch_of(np.zeros((1, 224 * 224 * 3)))
-    (256, 1)
+    >>> small, large = np.zeros((1, 28 * 28)), np.zeros((1, 224 * 224 * 3))
+    >>> batch_of(small), batch_of(small, at_once=4), batch_of(large)
+    (1024, 256, 5)
     """
-    return max(1, min(CHUNK, CHUNK * 28 * 28 // max(1, int(images.shape[1]))))
+    most = CHUNK // at_once
+    return max(1, min(most, most * 28 * 28 // max(1, int(images.shape[1]))))
+
+
+def _at_once(network: keras.Model) -> int:
+    """Count the networks in a joined one, each as often as it sees a view; see `fewlabels.networks.ensemble.joined`."""
+    if not any(isinstance(layer, keras.Model) for layer in network.layers):
+        return 1
+    return sum(len(layer.input) for layer in network.layers if isinstance(layer, keras.layers.Concatenate))
 
 
 def checked_pixels(estimator: Any, X: ArrayLike) -> NDArray[np.uint8]:

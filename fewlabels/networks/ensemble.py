@@ -157,9 +157,8 @@ def classifier_on_embedding(
     >>> model.predict_proba(images).shape
     (20, 2)
     """
+    label_set.require_bought()
     bought = label_set.bought
-    if not bought.any():
-        raise ValueError("the label set has no bought labels")
     embedding = Embedding(network).fit(images)
     trained = clone(classifier).fit(embedding.transform(images[bought]), label_set.labels[bought])
     return make_pipeline(embedding, trained)

@@ -163,8 +163,7 @@ def train_student(
         raise ValueError(f"n_classes: {n_classes}, and the label set has probabilities of {targets.shape[1]}")
     if images.shape[1] != prod(image_shape):
         raise ValueError(f"image_shape: {tuple(image_shape)}, and an image has {images.shape[1]} numbers")
-    if not label_set.bought.any():
-        raise ValueError("the label set has no bought labels")
+    label_set.require_bought()
     repeated = np.repeat(np.flatnonzero(label_set.bought), settings.repeats - 1)
     order = np.concatenate([np.arange(len(label_set)), repeated])
     batch_size = min(settings.batch_size, len(label_set))

@@ -184,7 +184,7 @@ def test_other_rounding_changes_no_bought_label_and_no_other_by_more_than_a_mill
 
 def test_few_labels_of_small_images_are_enough() -> None:
     """What docs/results.md shows, on one seed and with room for rounding."""
-    accuracies = other_images.measure(other_images.digits(), 100, seed=0)
+    accuracies = other_images.measure(other_images.prepared(other_images.digits(), 100, seed=0))
     assert accuracies[other_images.METHODS[2]] > 0.95
     assert accuracies[other_images.METHODS[2]] > accuracies[other_images.METHODS[0]] + 0.03
 

@@ -13,8 +13,8 @@ from fewlabels.networks import training
 from fewlabels.networks.architectures import ARCHITECTURES
 from fewlabels.networks.batches import checked_pixels, ordered_batches, predict_in_batches, shuffled_batches
 from fewlabels.networks.classifier import NetworkClassifier
-from fewlabels.networks.embedding import Embedding
-from fewlabels.networks.ensemble import classifier_on_embedding
+from fewlabels.networks.embedding import Embedding, without_last_layer
+from fewlabels.networks.ensemble import classifier_on_embedding, joined
 from fewlabels.networks.quiet_keras import keras
 
 RANDOM = np.random.default_rng(0)
@@ -174,13 +174,26 @@ def test_batches_are_shuffled_by_their_seed() -> None:
     assert one != sorted(one)
 
 
-def test_a_network_is_asked_in_batches_of_256(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = linear((2, 3), 3)
-    asked: list[int] = []
-    monkeypatch.setattr(network, "predict_on_batch", lambda X: asked.append(len(X)) or np.zeros((len(X), 3)))
-    assert predict_in_batches(network, np.zeros((600, 6), np.uint8)).shape == (600, 3)
-    assert asked == [256, 256, 88]
-    assert [len(X) for X, _ in ordered_batches(np.zeros((257, 6), np.uint8), np.zeros(257, np.uint8))] == [256, 1]
+@pytest.mark.parametrize(
+    ("networks", "views", "wanted"),
+    [(1, 1, [1024, 76]), (2, 1, [512, 512, 76]), (1, 2, [512, 512, 76]), (2, 2, [256] * 4 + [76])],
+)
+def test_a_network_is_asked_in_batches_of_1024_and_a_joined_one_in_parts_of_that(
+    networks: int, views: int, wanted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = joined([linear((2, 3), 3) for _ in range(networks)], (2, 3), views=views)
+    for asked_network in (network, without_last_layer(network)):
+        outputs, asked = asked_network.output_shape[-1], []
+        monkeypatch.setattr(
+            asked_network, "predict_on_batch", lambda X, n=outputs, to=asked: to.append(len(X)) or np.zeros((len(X), n))
+        )
+        assert predict_in_batches(asked_network, np.zeros((1100, 6), np.uint8)).shape == (1100, outputs)
+        assert asked == wanted
+
+
+def test_validation_images_come_in_batches_of_1024() -> None:
+    batches = ordered_batches(np.zeros((1025, 6), np.uint8), np.zeros(1025, np.uint8))
+    assert [len(X) for X, _ in batches] == [1024, 1]
 
 
 @pytest.mark.parametrize("values", [[0, 1, 255], [0.0, 1.0, 255.0]])
