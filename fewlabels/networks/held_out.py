@@ -36,6 +36,7 @@ def cross_validated(
     classifier: Any,
     *,
     neighbour_weights: Sequence[float],
+    confidence: float,
     seed: int,
     **student: Any,
 ) -> dict[str, Floats]:
@@ -54,6 +55,8 @@ def cross_validated(
         The teacher, with `classes` given; clones of it are trained on features, and on students' last features.
     neighbour_weights : sequence of float
         As `soft_labels` takes it.
+    confidence : float
+        As `fewlabels.spreading.soft_labels.confident_labels` takes it.
     seed : int
         Seeds the folds, the soft labels and the students.
     **student
@@ -81,7 +84,9 @@ def cross_validated(
     >>> graph, ridge = neighbour_graph(nearest_neighbours(features)), KernelRidgeClassifier(classes=range(2))
     >>> quick = StudentSettings(generations=1, images=2_000)
     >>> how = {"image_shape": (8, 8), "n_classes": 2, "settings": quick, "seed": 0}
-    >>> unseen = cross_validated(images, bought, features, graph, ridge, neighbour_weights=[0.5], **how)
+    >>> unseen = cross_validated(
+    ...     images, bought, features, graph, ridge, neighbour_weights=[0.5], confidence=0, **how
+    ... )
     >>> unseen["ridge"].argmax(axis=1)
     array([0, 0, 0, 1, 1, 1])
     """
@@ -94,7 +99,7 @@ def cross_validated(
             features, graph, rows, labels, classifier, neighbour_weights=neighbour_weights, random_state=seed
         )
         known = LabelSet.from_bought(rows, labels)
-        soft = confident_labels(probabilities, known, confidence=0, most=len(images), random_state=seed)
+        soft = confident_labels(probabilities, known, confidence=confidence, most=len(images), random_state=seed)
         network = train_student(images, soft, classifier, seed=seed, **student)
         asked = bought.rows[held_out]
         alone = clone(classifier).fit(features[rows], labels)

@@ -40,6 +40,27 @@ def test_examples_of_comparing_begin_with_the_committed_run(page: str) -> None:
         assert float(change) == pytest.approx(float(workspace) - float(head), abs=2e-5), name
 
 
+def test_the_example_of_make_compare_has_the_committed_run() -> None:
+    if ran_here():
+        pytest.skip("metrics.json is of another run")
+    metrics = json.loads((PROJECT / "metrics/metrics.json").read_text(encoding="utf-8"))
+    text = (PROJECT / "docs/experiments.md").read_text(encoding="utf-8")
+    [head] = re.findall(r"^HEAD +30 +(\S+) +(\S+) +(\S+)$", text, re.MULTILINE)
+    accuracies = (metrics["accuracy"][model]["partially_propagated"] for model in ("lr", "nn"))
+    wanted = [*accuracies, metrics["purity"]["partially_propagated"]]
+    assert list(head) == [f"{100 * value:.2f}" for value in wanted]
+    [same] = re.findall(r"^The same in all runs: (.*), …$", text, re.MULTILINE)
+    assert re.findall(r"LR (\w+) ([\d.]+)", same) == [
+        (name, f"{100 * metrics['accuracy']['lr'][name]:.2f}") for name in ("all", "random", "representatives")
+    ]
+
+
+def test_the_page_installs_the_tensorflow_that_is_locked() -> None:
+    [shown] = re.findall(r"tensorflow\[and-cuda\]==(\S+)'", (PROJECT / "docs/speed.md").read_text(encoding="utf-8"))
+    locked = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+    assert re.search(rf"^tensorflow=={re.escape(shown)}\b", locked, re.MULTILINE)
+
+
 def test_the_example_of_showing_experiments_has_the_recorded_figures() -> None:
     """To a thousandth: another number of threads rounds differently."""
     runs = results.with_parameters(report.load(PROJECT / report.RESULTS))

@@ -67,6 +67,18 @@ class Repeats:
         return self.label_set.probabilities[X[:, 0]]  # the first pixel is the number of the image
 
 
+TRUTH = (np.arange(120) % 3).astype(np.uint8)
+FEATURES = (0.1 * np.random.default_rng(0).normal(size=(120, 3)) + 2 * np.eye(3)[TRUTH]).astype(np.float32)
+IMAGES = np.column_stack([np.arange(120), *(255 * (label == TRUTH) for label in range(3))]).astype(np.uint8)
+ROWS = np.arange(0, 120, 5)
+HOW: dict[str, Any] = {
+    "features": FEATURES,
+    "graph": neighbour_graph(nearest_neighbours(FEATURES)),
+    "classifier": KernelRidgeClassifier(classes=range(3)),
+    "neighbour_weights": [0.5],
+}
+
+
 def test_none_has_seen_the_label_that_it_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher, soft labels and student are made without it; one of the labels is wrong, and nobody repeats that."""
     given: list[LabelSet] = []
@@ -79,32 +91,38 @@ def test_none_has_seen_the_label_that_it_predicts(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(held_out, "train_student", student)
     monkeypatch.setattr(held_out, "classifier_on_embedding", lambda network, images, soft, classifier: Repeats(soft))
     monkeypatch.setattr(held_out, "predicted_together", lambda both, images: [both.predict_proba(images)] * 2)
-    truth = (np.arange(120) % 3).astype(np.uint8)
-    features = 0.1 * np.random.default_rng(0).normal(size=(120, 3)) + 2 * np.eye(3)[truth]
-    images = np.column_stack([np.arange(120), *(255 * (truth == label) for label in range(3))]).astype(np.uint8)
-    rows = np.arange(0, 120, 5)
-    labels = truth[rows].copy()
+    labels = TRUTH[ROWS].copy()
     labels[4] = (labels[4] + 1) % 3
-    predicted = cross_validated(
-        images,
-        LabelSet.from_bought(rows, labels),
-        features.astype(np.float32),
-        neighbour_graph(nearest_neighbours(features.astype(np.float32))),
-        KernelRidgeClassifier(classes=range(3)),
-        neighbour_weights=[0.5],
-        seed=3,
-        n_classes=3,
-    )
+    bought = LabelSet.from_bought(ROWS, labels)
+    predicted = cross_validated(IMAGES, bought, **HOW, confidence=0, seed=3, n_classes=3)
     assert tuple(predicted) == MEMBERS
     for probabilities in predicted.values():
-        np.testing.assert_array_equal(probabilities.argmax(axis=1), truth[rows])
+        np.testing.assert_array_equal(probabilities.argmax(axis=1), TRUTH[ROWS])
     used = [label_set.rows[label_set.bought] for label_set in given]
-    assert sorted(np.concatenate(used)) == sorted(rows), "each label is used once, by the student of the other half"
+    assert sorted(np.concatenate(used)) == sorted(ROWS), "each label is used once, by the student of the other half"
     assert abs(len(used[0]) - len(used[1])) <= 1
     for label_set, mine in zip(given, used, strict=True):
-        hidden = np.isin(rows, mine, invert=True)
-        np.testing.assert_array_equal(predicted["student"][hidden], label_set.probabilities[rows[hidden]])
+        hidden = np.isin(ROWS, mine, invert=True)
+        np.testing.assert_array_equal(predicted["student"][hidden], label_set.probabilities[ROWS[hidden]])
         np.testing.assert_array_equal(label_set.labels[mine], labels[~hidden])
+
+
+def test_they_learn_from_labels_as_probable_as_the_student_that_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[LabelSet] = []
+    monkeypatch.setattr(held_out, "train_student", lambda _, soft, *rest, **how: given.append(soft) or Repeats(soft))
+    monkeypatch.setattr(held_out, "classifier_on_embedding", lambda *_: None)
+    monkeypatch.setattr(held_out, "predicted_together", lambda _, images: [np.zeros((len(images), 3))] * 2)
+    bought = LabelSet.from_bought(ROWS, TRUTH[ROWS])
+    cross_validated(IMAGES, bought, **HOW, confidence=0, seed=3)
+    everything = given.pop(0)
+    assert len(everything) == len(IMAGES)
+    assert everything.probabilities is not None
+    likeliest = everything.probabilities.max(axis=1)
+    given.clear()
+    cross_validated(IMAGES, bought, **HOW, confidence=np.median(likeliest), seed=3)
+    wanted = everything.bought | (likeliest >= np.median(likeliest))
+    np.testing.assert_array_equal(given[0].rows, everything.rows[wanted])
+    assert len(given[0]) < len(IMAGES)
 
 
 def test_labels_that_were_not_bought_are_refused() -> None:
@@ -115,4 +133,4 @@ def test_labels_that_were_not_bought_are_refused() -> None:
         (LabelSet.from_bought([0], [0]), "1 of 1 labels"),
     ):
         with pytest.raises(ValueError, match=message):
-            cross_validated(images, label_set, images, None, None, neighbour_weights=[0.5], seed=0)
+            cross_validated(images, label_set, images, None, None, neighbour_weights=[0.5], confidence=0, seed=0)

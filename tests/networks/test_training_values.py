@@ -174,6 +174,19 @@ def test_batches_are_shuffled_by_their_seed() -> None:
     assert one != sorted(one)
 
 
+def asked(network: keras.Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images at a time the network is asked about, of 1,100."""
+    outputs, sizes = network.output_shape[-1], []
+
+    def note(X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        sizes.append(len(X))
+        return np.zeros((len(X), outputs), np.float32)
+
+    monkeypatch.setattr(network, "predict_on_batch", note)
+    assert predict_in_batches(network, np.zeros((1100, 6), np.uint8)).shape == (1100, outputs)
+    return sizes
+
+
 @pytest.mark.parametrize(
     ("networks", "views", "wanted"),
     [(1, 1, [1024, 76]), (2, 1, [512, 512, 76]), (1, 2, [512, 512, 76]), (2, 2, [256] * 4 + [76])],
@@ -182,13 +195,16 @@ def test_a_network_is_asked_in_batches_of_1024_and_a_joined_one_in_parts_of_that
     networks: int, views: int, wanted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = joined([linear((2, 3), 3) for _ in range(networks)], (2, 3), views=views)
-    for asked_network in (network, without_last_layer(network)):
-        outputs, asked = asked_network.output_shape[-1], []
-        monkeypatch.setattr(
-            asked_network, "predict_on_batch", lambda X, n=outputs, to=asked: to.append(len(X)) or np.zeros((len(X), n))
-        )
-        assert predict_in_batches(asked_network, np.zeros((1100, 6), np.uint8)).shape == (1100, outputs)
-        assert asked == wanted
+    assert asked(network, monkeypatch) == wanted
+    assert asked(without_last_layer(network), monkeypatch) == wanted
+
+
+def test_a_network_that_has_another_as_a_layer_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that a user adds may begin with a network that was trained elsewhere."""
+    inputs = keras.Input((6,), dtype="uint8")
+    within = linear((2, 3), 3)(inputs)
+    for outputs in (within, keras.layers.Concatenate()([within, keras.layers.Dense(2)(within)])):
+        assert asked(keras.Model(inputs, outputs), monkeypatch) == [1024, 76]
 
 
 def test_validation_images_come_in_batches_of_1024() -> None:
