@@ -116,6 +116,42 @@ def test_only_runs_with_scores_of_their_own_count(made: Path, monkeypatch: pytes
     assert sorted(left_out) == [f"{name}: left out: {reason}" for name, reason in reasons.items()]
 
 
+def test_only_commits_with_experiments_are_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    asked: list[list[str]] = []
+    show = dvc.api.exp_show
+    monkeypatch.setattr(dvc.api, "exp_show", lambda revs: asked.append(revs) or show(revs=revs))
+    git("commit", "--quiet", "--allow-empty", "--message", "Nothing")
+    try:
+        with Repo() as repo:
+            first, last = (repo.scm.resolve_rev(name) for name in ("HEAD~", "HEAD"))
+            repo.experiments.run(name="later", params=["clusters=7"])
+            git("checkout", "--quiet", ".")
+        git("commit", "--quiet", "--allow-empty", "--message", "Nothing again")
+        found, _ = runs.read_all()
+        assert asked == [[last, first]]
+        assert [run.name for run in found[:2]] == ["HEAD", "later"]
+        assert {run.name for run in found[2:]} == {"whole", "needless"}
+        with Repo() as repo:
+            repo.experiments.remove(["later"])
+    finally:
+        git("reset", "--quiet", "--soft", "HEAD~2")
+        Repo().checkout()
+
+
+def test_without_experiments_none_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet")
+    git("config", "user.name", "Test")
+    git("config", "user.email", "test@example.org")
+    Repo.init()
+    git("commit", "--quiet", "--message", "Nothing")
+    monkeypatch.setattr(dvc.api, "exp_show", lambda **_: pytest.fail("each commit is read"))
+    found, left_out = runs.read_all()
+    assert not found
+    assert [line.split(":")[0] for line in left_out] == ["HEAD"]
+
+
 def test_a_workspace_whose_parameters_changed_is_left_out(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     try:
