@@ -55,6 +55,15 @@ def test_the_example_of_make_compare_has_the_committed_run() -> None:
     ]
 
 
+def test_the_page_counts_the_runs_on_other_images_that_gain() -> None:
+    runs = json.loads((PROJECT / "metrics/benchmarks.json").read_text(encoding="utf-8"))["other_images"]["runs"]
+    text = " ".join((PROJECT / "docs/results.md").read_text(encoding="utf-8").split())
+    for name in ("student", "ensemble"):
+        [shown] = re.findall(rf"the {name} is better in (\d+) and worse in", text)
+        assert int(shown) == sum(run[name] > run["ridge, active"] for run in runs)
+        assert len(runs) == 20
+
+
 def test_the_page_installs_the_tensorflow_that_is_locked() -> None:
     [shown] = re.findall(r"tensorflow\[and-cuda\]==(\S+)'", (PROJECT / "docs/speed.md").read_text(encoding="utf-8"))
     locked = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
