@@ -46,7 +46,8 @@ from stages import command, params, ridge, students
 SEEDS = 5
 METHODS = ("logistic regression, random", "ridge, random", "ridge, active")
 NETWORKS = ("student", "ensemble")
-"""On the active labels: a student of the last method, and both together."""
+"""On the active labels: a student of the last method; and the mean of those who vote, of it, its teacher and the
+regression on its last features."""
 FONTS = Path("/usr/share/fonts/truetype/aenigma")
 LETTERS = "ABCDEFGHIJ"
 
@@ -187,7 +188,7 @@ def measure_networks(ready: Prepared) -> dict[str, Any]:
     probabilities, _ = soft_labels(
         features, graph, active.rows, active.labels, classifier, neighbour_weights=weights, random_state=seed
     )
-    soft = confident_labels(probabilities, active, confidence=0, most=len(pool), random_state=seed)
+    soft = confident_labels(probabilities, active, confidence=settings.confidence, most=len(pool), random_state=seed)
     how: dict[str, Any] = {
         "image_shape": ready.image_shape,
         "n_classes": 10,
@@ -203,8 +204,9 @@ def measure_networks(ready: Prepared) -> dict[str, Any]:
         "student": student,
         "ridge_on_student": classifier_on_embedding(student.network, pool, soft, classifier),
     }
+    confidence = settings.confidence
     predicted = cross_validated(
-        pool, active, features, graph, classifier, neighbour_weights=weights, confidence=0, **how
+        pool, active, features, graph, classifier, neighbour_weights=weights, confidence=confidence, **how
     )
     chosen = voters(predicted, active.labels)
     ensemble = soft_voting({name: members[name] for name in chosen})

@@ -12,6 +12,7 @@ import dvc.api
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.repo.experiments.utils import exp_refs_by_baseline
 from dvc.scm import iter_revs
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -88,7 +89,9 @@ def read_all(workspace: bool = False) -> tuple[list[Run], list[str]]:
 def _shown() -> list[dict[str, Any]]:
     """Have DVC show the experiments, newest commit first; of each commit it reads the whole graph, in half a second."""
     with Repo() as repo:
-        with_experiments = repo.experiments.ls(num=-1)
+        with_experiments = exp_refs_by_baseline(repo.scm)
+        if not with_experiments:
+            return []
         commits = [commit for commit in iter_revs(repo.scm, ["HEAD"], num=-1) if commit in with_experiments]
     return dvc.api.exp_show(revs=commits) if commits else []
 

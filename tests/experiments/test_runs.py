@@ -11,7 +11,7 @@ import dvc.api
 import pytest
 import yaml
 from conftest import Repository
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 
 from experiments import runs
 
@@ -60,18 +60,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A graph of four stages that copy files, after a run that is committed, and experiments of each kind."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in Repository(folder / "repository")._environment().items():
-            patch.setenv(name, value)
-        (folder / "repository").mkdir()
-        patch.chdir(folder / "repository")
+        enter(folder / "repository", patch)
         Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}), encoding="utf-8")
         Path("evaluate.py").write_text(EVALUATE, encoding="utf-8")
         Path("images").write_text("some", encoding="utf-8")
         Path(".gitignore").write_text("/data/\n", encoding="utf-8")  # or DVC writes one beside each output
         configure()
-        git("init", "--quiet")
-        git("config", "user.name", "Test")
-        git("config", "user.email", "test@example.org")
         Repo.init().reproduce()
         git("add", "--all")
         git("commit", "--quiet", "--message", "A run")
@@ -91,6 +85,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Repo().checkout()
         Repo().experiments.run(queue=True, name="waiting", params=["clusters=5"])
         yield folder / "repository"
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make a repository of git, without this machine's settings, and go there."""
+    for name, value in Repository(folder)._environment().items():
+        patch.setenv(name, value)
+    folder.mkdir()
+    patch.chdir(folder)
+    git("init", "--quiet")
+    git("config", "user.name", "Test")
+    git("config", "user.email", "test@example.org")
 
 
 def git(*command: str) -> None:
@@ -117,35 +122,39 @@ def test_only_runs_with_scores_of_their_own_count(made: Path, monkeypatch: pytes
 
 
 def test_only_commits_with_experiments_are_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while another command of DVC is at work, and holds the lock."""
     monkeypatch.chdir(made)
     asked: list[list[str]] = []
     show = dvc.api.exp_show
     monkeypatch.setattr(dvc.api, "exp_show", lambda revs: asked.append(revs) or show(revs=revs))
-    git("commit", "--quiet", "--allow-empty", "--message", "Nothing")
-    try:
-        with Repo() as repo:
-            first, last = (repo.scm.resolve_rev(name) for name in ("HEAD~", "HEAD"))
+    with Repo() as repo:
+        first = repo.scm.resolve_rev("HEAD")
+        git("commit", "--quiet", "--allow-empty", "--message", "Nothing")
+        try:
+            last = repo.scm.resolve_rev("HEAD")
             repo.experiments.run(name="later", params=["clusters=7"])
             git("checkout", "--quiet", ".")
-        git("commit", "--quiet", "--allow-empty", "--message", "Nothing again")
-        found, _ = runs.read_all()
-        assert asked == [[last, first]]
-        assert [run.name for run in found[:2]] == ["HEAD", "later"]
-        assert {run.name for run in found[2:]} == {"whole", "needless"}
-        with Repo() as repo:
-            repo.experiments.remove(["later"])
-    finally:
-        git("reset", "--quiet", "--soft", "HEAD~2")
-        Repo().checkout()
+            git("commit", "--quiet", "--allow-empty", "--message", "Nothing again")
+            with lock_repo(repo):
+                found, _ = runs.read_all()
+        finally:
+            git("reset", "--quiet", first)
+            git("checkout", "--quiet", ".")
+            repo.checkout()
+        repo.experiments.remove(["later"], rev=last)
+    assert asked == [[last, first]]
+    assert [run.name for run in found[:2]] == ["HEAD", "later"]
+    assert {run.name for run in found[2:]} == {"whole", "needless"}
 
 
-def test_without_experiments_none_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    git("init", "--quiet")
-    git("config", "user.name", "Test")
-    git("config", "user.email", "test@example.org")
+@pytest.mark.parametrize("committed", [True, False])
+def test_without_experiments_none_is_asked_for(
+    committed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path / "repository", monkeypatch)
     Repo.init()
-    git("commit", "--quiet", "--message", "Nothing")
+    if committed:
+        git("commit", "--quiet", "--message", "Nothing")
     monkeypatch.setattr(dvc.api, "exp_show", lambda **_: pytest.fail("each commit is read"))
     found, left_out = runs.read_all()
     assert not found

@@ -136,13 +136,16 @@ def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
     asked = []
 
     def predicted(images: Any, bought: LabelSet, *rest: Any, **more: Any) -> dict[str, Any]:
-        asked.append(bought)
+        asked.append((bought.rows, more["confidence"]))
         certain = np.eye(3, dtype=np.float32)
         return {name: certain[(bought.labels + (name == "ridge")) % 3] for name in held_out.MEMBERS}
 
     monkeypatch.setattr(held_out, "cross_validated", predicted)
-    assert ensemble._voters(settings, soft(), stored(False)) == ["student", "ridge_on_student"]
-    np.testing.assert_array_equal(asked[0].rows, ROWS)
+    sure = settings.model_copy(update={"confidence": 0.7})
+    assert ensemble._voters(sure, soft(), stored(False)) == ["student", "ridge_on_student"]
+    [(rows, confidence)] = asked
+    np.testing.assert_array_equal(rows, ROWS)
+    assert confidence == 0.7
 
 
 def test_students_are_not_trained_again_on_a_pile_that_is_larger_than_what_one_sees(
