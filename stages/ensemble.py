@@ -1,10 +1,11 @@
 """Average three classifiers on the same bought labels by soft voting: `python -m stages.ensemble NAME`.
 
 They are kernel ridge regression, its student network, and kernel ridge regression on that network's
-last features. Those that predict bought labels worse than the best of them are left out, and named. Where images are so
-few that the student sees all of them, and repeatedly, it is trained twice more for that, each time without half of the
-labels. With more images that would take too long: there the student is left out if, although it has seen the labels, it
-predicts them worse than the regression does each one when it is left out.
+last features. Those that predict bought labels worse than the best of them are left out, and named. Where the student
+learns from so few images that it sees them repeatedly, and the pile is no larger than what a student sees at most, it
+is trained twice more for that, each time without half of the labels. With more images that would take too long: there
+the student is left out if, although it has seen the labels, it predicts them worse than the regression does each one
+when it is left out.
 """
 
 import hashlib
@@ -87,6 +88,7 @@ def _voters(settings: params.Params, label_set: LabelSet, members: Mapping[str, 
             as_pool(inputs.features("train")).array(),
             neighbour_graph(as_pool(files.load_rows(inputs.FEATURES / "neighbours.npy")).array()),
             ridge.untrained(settings, n_classes),
+            label_sets.not_judging(),
             neighbour_weights=settings.label_spreading.neighbour_weights,
             confidence=settings.confidence,
             seed=settings.seed,

@@ -16,9 +16,7 @@ NOTHING = LabelSet.from_bought([], [])
 def main() -> None:
     settings = params.load()
     representatives, active = label_sets.load("representatives"), label_sets.load("active")
-    # What judges the models, and copies of it, has no label to train on, not even one that is spread to it.
-    originals = files.load_array(inputs.FEATURES / "originals.npy")
-    trained_on = ~np.isin(originals, originals[files.load_array(label_sets.AUDIT_ROWS)])
+    trained_on = label_sets.not_judging()
     with engine.running(settings, "propagate"):
         for name, bought, spread in (
             ("propagated", representatives, _over_clusters),

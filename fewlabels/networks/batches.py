@@ -104,8 +104,7 @@ def ordered_batches(
     >>> [targets.numpy().tolist() for _, targets in batches]
     [[0, 1], [2]]
     """
-    chosen = batch_size or batch_of(images)
-    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(chosen))
+    return _without_tuning(tf.data.Dataset.from_tensor_slices((images, targets)).batch(batch_size or batch_of(images)))
 
 
 def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
@@ -159,7 +158,7 @@ def batch_of(images: NDArray[Any], *, at_once: int = 1) -> int:
 
 
 def _at_once(network: keras.Model) -> int:
-    """Count the networks in a joined one, each as often as it sees a view; any other network is one."""
+    """Count the networks in a joined one, each as often as it sees a view; another is one, whatever its layers are."""
     return max((len(layer.input) for layer in network.layers if layer.name == JOIN), default=1)
 
 

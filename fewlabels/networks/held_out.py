@@ -34,6 +34,7 @@ def cross_validated(
     features: Floats,
     graph: Graph,
     classifier: Any,
+    trained_on: NDArray[np.bool_] | None = None,
     *,
     neighbour_weights: Sequence[float],
     confidence: float,
@@ -53,6 +54,8 @@ def cross_validated(
         As `fewlabels.spreading.soft_labels.soft_labels` takes it.
     classifier : KernelRidgeClassifier
         The teacher, with `classes` given; clones of it are trained on features, and on students' last features.
+    trained_on : ndarray of bool, shape (n,), optional
+        Which of the images that were not bought a student may learn from; all if not given.
     neighbour_weights : sequence of float
         As `soft_labels` takes it.
     confidence : float
@@ -99,7 +102,9 @@ def cross_validated(
             features, graph, rows, labels, classifier, neighbour_weights=neighbour_weights, random_state=seed
         )
         known = LabelSet.from_bought(rows, labels)
-        soft = confident_labels(probabilities, known, confidence=confidence, most=len(images), random_state=seed)
+        soft = confident_labels(
+            probabilities, known, trained_on, confidence=confidence, most=len(images), random_state=seed
+        )
         network = train_student(images, soft, classifier, seed=seed, **student)
         asked = bought.rows[held_out]
         alone = clone(classifier).fit(features[rows], labels)

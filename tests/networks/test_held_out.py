@@ -107,7 +107,7 @@ def test_none_has_seen_the_label_that_it_predicts(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_array_equal(label_set.labels[mine], labels[~hidden])
 
 
-def test_they_learn_from_labels_as_probable_as_the_student_that_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_learn_from_the_images_that_the_student_that_votes_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[LabelSet] = []
     monkeypatch.setattr(held_out, "train_student", lambda _, soft, *rest, **how: given.append(soft) or Repeats(soft))
     monkeypatch.setattr(held_out, "classifier_on_embedding", lambda *_: None)
@@ -123,6 +123,9 @@ def test_they_learn_from_labels_as_probable_as_the_student_that_votes(monkeypatc
     wanted = everything.bought | (likeliest >= np.median(likeliest))
     np.testing.assert_array_equal(given[0].rows, everything.rows[wanted])
     assert len(given[0]) < len(IMAGES)
+    given.clear()
+    cross_validated(IMAGES, bought, **HOW, trained_on=np.arange(120) < 60, confidence=0, seed=3)
+    np.testing.assert_array_equal(given[0].rows, everything.rows[everything.bought | (np.arange(120) < 60)])
 
 
 def test_labels_that_were_not_bought_are_refused() -> None:

@@ -99,9 +99,11 @@ class Answers(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 @pytest.fixture
 def stored(settings: params.Params) -> Iterator[Callable[[bool], dict[str, Any]]]:
-    """The files that the ensemble reads: teacher, features, neighbours, bought labels."""
+    """What the ensemble reads: teacher, features, neighbours, bought labels. The second image judges models."""
     label_sets.save("active", LabelSet.from_bought(ROWS, LABELS[ROWS]))
     files.save_array("data/features/neighbours.npy", nearest_neighbours(FEATURES))
+    files.save_array("data/features/originals.npy", np.where(np.arange(90) == 4, 1, np.arange(90)))
+    files.save_array(label_sets.AUDIT_ROWS, np.array([1]))
     teacher = make_pipeline(KernelRidgeClassifier(gamma=1e-6, classes=range(3))).fit(IMAGES[ROWS], LABELS[ROWS])
 
     def members(right: bool) -> dict[str, Any]:
@@ -136,15 +138,16 @@ def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
     asked = []
 
     def predicted(images: Any, bought: LabelSet, *rest: Any, **more: Any) -> dict[str, Any]:
-        asked.append((bought.rows, more["confidence"]))
+        asked.append((bought.rows, rest[-1], more["confidence"]))
         certain = np.eye(3, dtype=np.float32)
         return {name: certain[(bought.labels + (name == "ridge")) % 3] for name in held_out.MEMBERS}
 
     monkeypatch.setattr(held_out, "cross_validated", predicted)
     sure = settings.model_copy(update={"confidence": 0.7})
     assert ensemble._voters(sure, soft(), stored(False)) == ["student", "ridge_on_student"]
-    [(rows, confidence)] = asked
+    [(rows, trained_on, confidence)] = asked
     np.testing.assert_array_equal(rows, ROWS)
+    np.testing.assert_array_equal(np.flatnonzero(~trained_on), [1, 4], "what judges, and its copy")
     assert confidence == 0.7
 
 
