@@ -184,11 +184,11 @@ def measure_networks(ready: Prepared) -> dict[str, Any]:
     settings = params.load()
     classifier = ridge.untrained(settings, 10)
     graph = neighbour_graph(nearest_neighbours(features, settings.label_spreading.neighbours))
-    weights = settings.label_spreading.neighbour_weights
+    weights, confidence = settings.label_spreading.neighbour_weights, settings.confidence
     probabilities, _ = soft_labels(
         features, graph, active.rows, active.labels, classifier, neighbour_weights=weights, random_state=seed
     )
-    soft = confident_labels(probabilities, active, confidence=settings.confidence, most=len(pool), random_state=seed)
+    soft = confident_labels(probabilities, active, confidence=confidence, most=len(pool), random_state=seed)
     how: dict[str, Any] = {
         "image_shape": ready.image_shape,
         "n_classes": 10,
@@ -204,7 +204,6 @@ def measure_networks(ready: Prepared) -> dict[str, Any]:
         "student": student,
         "ridge_on_student": classifier_on_embedding(student.network, pool, soft, classifier),
     }
-    confidence = settings.confidence
     predicted = cross_validated(
         pool, active, features, graph, classifier, neighbour_weights=weights, confidence=confidence, **how
     )
