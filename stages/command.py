@@ -1,6 +1,8 @@
 """What the commands of stages/ and experiments/ share: they explain themselves, and run at the repository's root."""
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +53,8 @@ def at_root() -> Iterator[None]:
         With one line that names the file or says how much memory; with 130, as shells have it, after Ctrl-C.
     """
     os.chdir(ROOT)
+    # Else Python ends by looking for garbage among all objects: a second of a stage that has imported TensorFlow.
+    atexit.register(gc.freeze)
     try:
         yield
     except OSError as error:

@@ -71,6 +71,16 @@ def test_an_unknown_argument_is_refused(root: Path) -> None:
     assert done.stdout == ""
 
 
+def test_a_stage_ends_without_a_look_for_garbage(root: Path) -> None:
+    """What is asked for first at the end of a process is done last."""
+    count = "print(gc.get_freeze_count())"
+    (root / "stages/__init__.py").write_text(
+        f"import atexit, gc\n\natexit.register(lambda: {count})\n", encoding="utf-8"
+    )
+    during, at_the_end = probe(root, f"import gc; {count}").stdout.split()
+    assert int(during) == 0 < int(at_the_end)
+
+
 @pytest.mark.parametrize("folder", [".", "docs", ".."])
 def test_a_stage_runs_at_the_root(folder: str, root: Path) -> None:
     assert probe(root, "print(Path.cwd())", folder=folder).stdout == f"{root}\n"
