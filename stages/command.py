@@ -53,7 +53,8 @@ def at_root() -> Iterator[None]:
         With one line that names the file or says how much memory; with 130, as shells have it, after Ctrl-C.
     """
     os.chdir(ROOT)
-    # Else Python ends by looking for garbage among all objects: a second of a stage that has imported TensorFlow.
+    # Else Python's garbage collector looks through all objects at the end, for a second if TensorFlow is among them.
+    # What only a cycle of objects holds is then not closed, so files are closed by a `with`.
     atexit.register(gc.freeze)
     try:
         yield

@@ -128,6 +128,7 @@ def predict_in_batches(network: keras.Model, X: ArrayLike) -> Floats:
     """
     images = np.asarray(X)
     chunk = batch_of(images, at_once=_at_once(network))
+    network.jit_compile = False  # as in training: on a GPU Keras would compile each network anew for each batch size
     out = np.empty((len(images), network.output_shape[-1]), np.float32)
     for start in range(0, len(images), chunk):
         out[start : start + chunk] = network.predict_on_batch(images[start : start + chunk])

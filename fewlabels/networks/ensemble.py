@@ -82,8 +82,8 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     Raises
     ------
     ValueError
-        If there is no network, their classes differ in number, `views` is no whole number from 1 to 5, or there is no
-        image shape for more than one.
+        If there is no network, they differ in the number of their classes or in their last activation, `views` is no
+        whole number from 1 to 5, or there is no image shape for more than one.
 
     Examples
     --------
@@ -97,6 +97,9 @@ def joined(networks: Sequence[keras.Model], image_shape: Sequence[int] = (), *, 
     classes = sorted({network.output_shape[-1] for network in networks})
     if len(classes) > 1:
         raise ValueError(f"networks: of {' and '.join(map(str, classes))} classes, so they have no mean")
+    activations = sorted({network.layers[-1].activation.__name__ for network in networks})
+    if len(activations) > 1:
+        raise ValueError(f"networks: their last activations are {' and '.join(activations)}, so they have no mean")
     if not WholeNumber(1, len(MOVES)).is_satisfied_by(views):
         raise ValueError(f"views: {views!r} is no whole number from 1 to {len(MOVES)}")
     if views > 1 and not len(image_shape):

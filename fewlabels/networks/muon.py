@@ -20,7 +20,8 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
         One rate for both: an update of Muon is about as large as one of Adam (J. Liu et al., "Muon is Scalable for LLM
         Training", 2025).
     **options
-        What else keras.optimizers.Muon takes; weights do not decay unless one says so.
+        What else keras.optimizers.Muon takes; weights do not decay unless one says so. `exclude_layers` and
+        `exclude_embeddings` change nothing: which weights Muon trains follows from their shape.
 
     Examples
     --------
@@ -66,4 +67,6 @@ class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
     def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
         """Scale an orthogonalised update, of the shape of its kernel, to about the size of one of Adam."""
         *seen, filters = x.shape
+        if self.rms_rate is None:
+            return x
         return x * (self.rms_rate * math.sqrt(max(math.prod(seen), filters)))

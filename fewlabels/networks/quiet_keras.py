@@ -2,8 +2,8 @@
 
 TensorFlow writes them to stderr whatever its log level: https://github.com/tensorflow/tensorflow/issues/100442. Keras
 is not shown matplotlib, which takes half a second more, for galleries of images that nothing here draws. Meanwhile
-Python does not look for garbage, in vain, among the million objects that come: a fifth of the time. Import this module
-only where a network is needed: it takes seconds.
+Python's garbage collector is off: it would look, in vain, through the million objects that come, for a fifth of the
+time. Import this module only where a network is needed: it takes seconds.
 """
 
 import gc

@@ -33,6 +33,9 @@ from experiments import sweep
 from experiments.results import STRONGEST
 from fewlabels.clustering.kmeans import KMeans
 from fewlabels.label_set import LabelSet
+from fewlabels.networks import held_out
+from fewlabels.networks.architectures import compact
+from fewlabels.networks.classifier import NetworkClassifier
 from stages import params
 
 
@@ -187,6 +190,25 @@ def test_few_labels_of_small_images_are_enough() -> None:
     accuracies = other_images.measure(other_images.prepared(other_images.digits(), 100, seed=0))
     assert accuracies[other_images.METHODS[2]] > 0.95
     assert accuracies[other_images.METHODS[2]] > accuracies[other_images.METHODS[0]] + 0.03
+
+
+def test_students_and_ensembles_are_scored_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With networks that are not trained, one for the pile and one for each half of the labels."""
+    trained: list[NetworkClassifier] = []
+
+    def untrained(images: Any, soft: LabelSet, *_: Any, image_shape: tuple[int, int], **how: Any) -> NetworkClassifier:
+        assert soft.probabilities is not None
+        trained.append(NetworkClassifier(compact(image_shape, how["n_classes"]), []))
+        return trained[-1]
+
+    for module in (other_images, held_out):
+        monkeypatch.setattr(module, "train_student", untrained)
+    ready = other_images.prepared(other_images.digits(), 50, seed=1)
+    scores = other_images.measure_networks(ready)
+    assert len(trained) == 3
+    assert scores["student"] == trained[0].score(ready.test, ready.test_labels)
+    assert "student" not in scores["voters"], "it knows nothing"
+    assert scores["ensemble"] > 0.8
 
 
 def test_other_images_are_of_ten_classes_and_a_family_of_fonts_is_on_one_side() -> None:

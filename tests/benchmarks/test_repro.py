@@ -40,6 +40,17 @@ def test_a_pipeline_that_fails_ends_the_benchmark(fake_dvc: Callable[[str], Path
         repro(fake_dvc("exit 3"))
 
 
+def test_ctrl_c_waits_for_the_stage_that_still_writes(fake_dvc: Callable[[str], Path]) -> None:
+    folder = fake_dvc("echo started; sleep 0.7; touch ended")
+
+    def interrupted(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repro(folder, each_line=interrupted)
+    assert (folder / "ended").exists()
+
+
 def test_a_clone_has_the_parameters_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = tmp_path / "origin"
     origin.mkdir()

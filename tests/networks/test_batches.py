@@ -49,6 +49,7 @@ def test_a_network_is_asked_about_every_image_once(count: int) -> None:
     answers = predict_in_batches(network, images)
     assert answers.dtype == np.float32
     np.testing.assert_array_equal(answers, images * np.float32(2))
+    assert network.jit_compile is False, "nor on a GPU, where Keras does it by default"
 
 
 def test_dropout_is_off_when_a_network_is_asked() -> None:

@@ -94,6 +94,8 @@ def test_what_cannot_be_joined_is_refused_by_name() -> None:
         joined([], SHAPE)
     with pytest.raises(ValueError, match=r"^networks: of 2 and 3 classes, so they have no mean$"):
         joined([compact(SHAPE, 3), compact(SHAPE, 2)])
+    with pytest.raises(ValueError, match=r"^networks: their last activations are sigmoid and softmax, so they have no"):
+        joined([compact(SHAPE, 3), study(SHAPE, 3)])
 
 
 def test_joined_networks_of_the_study_keep_their_activation() -> None:

@@ -105,6 +105,22 @@ def test_none_has_seen_the_label_that_it_predicts(monkeypatch: pytest.MonkeyPatc
         hidden = np.isin(ROWS, mine, invert=True)
         np.testing.assert_array_equal(predicted["student"][hidden], label_set.probabilities[ROWS[hidden]])
         np.testing.assert_array_equal(label_set.labels[mine], labels[~hidden])
+        teacher = KernelRidgeClassifier(classes=range(3)).fit(FEATURES[mine], labels[~hidden])
+        np.testing.assert_array_equal(predicted["ridge"][hidden], teacher.predict_proba(FEATURES[ROWS[hidden]]))
+
+
+def test_another_seed_divides_the_labels_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    halves: list[NDArray[np.int64]] = []
+    monkeypatch.setattr(
+        held_out, "train_student", lambda _, soft, *rest, **how: halves.append(soft.rows[soft.bought]) or Repeats(soft)
+    )
+    monkeypatch.setattr(held_out, "classifier_on_embedding", lambda *_: None)
+    monkeypatch.setattr(held_out, "predicted_together", lambda _, images: [np.zeros((len(images), 3))] * 2)
+    for seed in (3, 3, 4):
+        cross_validated(IMAGES, LabelSet.from_bought(ROWS, TRUTH[ROWS]), **HOW, confidence=0, seed=seed)
+    first, _, again, _, other, _ = halves
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_they_learn_from_the_images_that_the_student_that_votes_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,14 @@ def test_an_update_is_the_one_of_keras(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(np.reshape(ours, (-1, shape[-1])), theirs, atol=1e-4)
 
 
+@pytest.mark.parametrize("rms_rate", [None, 0.1])
+def test_an_update_is_scaled_as_in_keras(rms_rate: float | None) -> None:
+    update = keras.ops.ones((3, 3, 2, 8))
+    ours = ConvolutionMuon(1.0, rms_rate=rms_rate).lr_adjust(update)
+    theirs = keras.optimizers.Muon(1.0, rms_rate=rms_rate).lr_adjust(keras.ops.reshape(update, (18, 8)))
+    np.testing.assert_allclose(np.reshape(ours, (18, 8)), theirs)
+
+
 def test_without_a_gradient_there_is_no_update() -> None:
     zeros = keras.ops.zeros((3, 3, 2, 8))
     assert not np.any(ConvolutionMuon(1.0).zeropower_via_newtonschulz5(zeros, 5))

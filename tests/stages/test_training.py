@@ -24,6 +24,7 @@ from stages import (
     files,
     label_sets,
     params,
+    students,
     train_lr,
     train_lr_distances,
     train_nn,
@@ -138,17 +139,25 @@ def test_with_few_images_students_that_have_not_seen_the_labels_are_asked(
     asked = []
 
     def predicted(images: Any, bought: LabelSet, *rest: Any, **more: Any) -> dict[str, Any]:
-        asked.append((bought.rows, rest[-1], more["confidence"]))
+        asked.append((bought.rows, rest[-1], more))
         certain = np.eye(3, dtype=np.float32)
         return {name: certain[(bought.labels + (name == "ridge")) % 3] for name in held_out.MEMBERS}
 
     monkeypatch.setattr(held_out, "cross_validated", predicted)
-    sure = settings.model_copy(update={"confidence": 0.7})
-    assert ensemble._voters(sure, soft(), stored(False)) == ["student", "ridge_on_student"]
-    [(rows, trained_on, confidence)] = asked
+    spreading = settings.label_spreading.model_copy(update={"neighbour_weights": [0.3]})
+    given = settings.model_copy(update={"confidence": 0.7, "seed": 5, "label_spreading": spreading})
+    assert ensemble._voters(given, soft(), stored(False)) == ["student", "ridge_on_student"]
+    [(rows, trained_on, how)] = asked
     np.testing.assert_array_equal(rows, ROWS)
     np.testing.assert_array_equal(np.flatnonzero(~trained_on), [1, 4], "what judges, and its copy")
-    assert confidence == 0.7
+    assert how == {
+        "neighbour_weights": [0.3],
+        "confidence": 0.7,
+        "seed": 5,
+        "image_shape": list(SHAPE),
+        "n_classes": 3,
+        "settings": students.settings(settings.network),
+    }
 
 
 def test_students_are_not_trained_again_on_a_pile_that_is_larger_than_what_one_sees(
