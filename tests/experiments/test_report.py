@@ -1,5 +1,7 @@
 """The report of the results: a browser shows its page without a network, on a phone and in the dark."""
 
+import base64
+import io
 import re
 import shutil
 import subprocess
@@ -10,8 +12,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 from conftest import PROJECT
+from PIL import Image
 
 from experiments import charts, report, results
+from fewlabels import pictures
 from stages import files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -125,6 +129,21 @@ def test_a_page_says_what_is_not_there_yet(last: dict[str, Any]) -> None:
 
 def test_the_page_is_small(page: Path) -> None:
     assert page.stat().st_size < 1_000_000
+
+
+def test_pictures_lose_bytes_and_nothing_else(last: dict[str, Any]) -> None:
+    """Fashion-MNIST's two, as matplotlib writes them, would be a third of the page."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 7, 7), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    path = report.PICTURES / "mislabelled.png"
+    path.parent.mkdir(parents=True)
+    pictures.image_grid(images, NAMES * 10, "Wrong").savefig(path, format="png", dpi=110)
+    [shown] = report._pictures()
+    kind, encoded = shown["data"].split(";base64,")
+    content = base64.b64decode(encoded)
+    assert kind == "data:image/webp"
+    assert len(content) < path.stat().st_size / 2
+    with Image.open(path) as written, Image.open(io.BytesIO(content)) as decoded:
+        np.testing.assert_array_equal(decoded.convert("RGBA"), written.convert("RGBA"))
 
 
 def luminance(colour: str) -> float:
