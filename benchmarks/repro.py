@@ -77,7 +77,7 @@ def repro(clone: Path, *stages: str, each_line: Callable[[str], object] = _shown
             for line in process.stdout or ():
                 each_line(line)
         except KeyboardInterrupt:
-            process.wait()  # DVC has it, too, and waits for its stage: until then they write to the clone
+            process.communicate()  # DVC has it, too, and waits for its stage: until then they print and write
             raise
         # Of the process and of all that it has waited for: the time is their sum, the peak that of the largest.
         _, status, usage = os.wait4(process.pid, 0)

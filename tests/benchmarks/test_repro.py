@@ -41,7 +41,7 @@ def test_a_pipeline_that_fails_ends_the_benchmark(fake_dvc: Callable[[str], Path
 
 
 def test_ctrl_c_waits_for_the_stage_that_still_writes(fake_dvc: Callable[[str], Path]) -> None:
-    folder = fake_dvc("echo started; sleep 0.7; touch ended")
+    folder = fake_dvc("echo started; sleep 0.7; seq 20000; touch ended")  # more than a pipe holds
 
     def interrupted(line: str) -> None:
         raise KeyboardInterrupt
